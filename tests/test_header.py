@@ -1,0 +1,207 @@
+"""The C header and the schemas of `wire/`, checked by a C compiler against <linux/...>.
+
+Three parties know the same numbers: ovs_datapath.h, the kernel's headers (Debian: linux-libc-dev)
+and our Python schemas. tests/c/header_check.c holds the first two together, the tests here the
+third. A compiler is part of what `make test` needs: without one these tests fail.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from enum import IntEnum, IntFlag
+from pathlib import Path
+
+import pytest
+
+from ovsdp_cuse import wire
+from ovsdp_cuse.wire import control, datapath, genetlink, netlink, values
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "tests" / "c"
+INCLUDE = ROOT / "ovsdp_cuse" / "include"
+HEADER = INCLUDE / "ovs_datapath.h"
+WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{INCLUDE}"]
+
+# What a 32-bit program needs to be built where gcc has no 32-bit C library.
+FREESTANDING = [
+    "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector",
+]
+
+Enumeration = type[IntEnum] | type[IntFlag]
+
+C_PREFIX: dict[Enumeration, str] = {
+    control.ControlCmd: "OVS_CTRL_CMD_",
+    control.McastAttr: "OVS_NL_ATTR_",
+    control.PacketSubscribeAttr: "OVS_NL_ATTR_",
+    control.SocketAttr: "OVS_NL_ATTR_",
+    datapath.DpAttr: "OVS_DP_ATTR_",
+    datapath.DpCmd: "OVS_DP_CMD_",
+    datapath.DpFeature: "OVS_DP_F_",
+    genetlink.CtrlAttr: "CTRL_ATTR_",
+    genetlink.CtrlAttrMcastGrp: "CTRL_ATTR_MCAST_GRP_",
+    genetlink.CtrlAttrOp: "CTRL_ATTR_OP_",
+    genetlink.CtrlAttrPolicy: "CTRL_ATTR_POLICY_",
+    genetlink.CtrlCmd: "CTRL_CMD_",
+    genetlink.OperationFlag: "GENL_",
+    genetlink.PolicyAttr: "NL_POLICY_TYPE_ATTR_",
+    netlink.ControlType: "NLMSG_",
+    netlink.ErrorAttr: "NLMSGERR_ATTR_",
+    netlink.Flag: "NLM_F_",
+    values.PolicyType: "NL_ATTR_TYPE_",
+}
+"""Every enumeration of `wire/`, and the C prefix of its members' names."""
+
+
+def size_of(attribute: datapath.DpAttr, value: object) -> int:
+    """The bytes of a datapath attribute that is a fixed structure."""
+    return len(datapath.DATAPATH.attributes.table[attribute].build(value))
+
+
+C_EXPRESSIONS = {
+    "sizeof(struct nlmsghdr)": netlink.NETLINK_HEADER.size,
+    "NLMSG_HDRLEN + GENL_HDRLEN": netlink.GENERIC_HEADER.size,
+    "sizeof(struct ovs_message)": netlink.OVS_MESSAGE_HEADER.size,
+    "sizeof(struct ovs_dp_stats)": size_of(datapath.DpAttr.STATS, datapath.DpStats()),
+    "sizeof(struct ovs_dp_megaflow_stats)": size_of(
+        datapath.DpAttr.MEGAFLOW_STATS, datapath.MegaflowStats()
+    ),
+    "NLMSG_MIN_TYPE": netlink.NLMSG_MIN_TYPE,
+    "NETLINK_GENERIC": netlink.NETLINK_GENERIC,
+    "NETLINK_NETFILTER": netlink.NETLINK_NETFILTER,
+    "GENL_NAMSIZ": genetlink.GENL_NAMSIZ,
+    "GENL_ID_CTRL": genetlink.GENL_ID_CTRL,
+    "OVS_DATAPATH_VERSION": datapath.OVS_DP_VERSION,
+    "OVS_DP_VER_FEATURES": datapath.OVS_DP_VER_FEATURES,
+    "OVS_WIN_NL_CTRL_FAMILY_ID": control.CONTROL.id,
+    "OVS_WIN_CONTROL_VERSION": control.CONTROL.version,
+    "OVS_WIN_NL_DATAPATH_FAMILY_ID": datapath.DATAPATH.id,
+}
+"""Other numbers and sizes that C and Python must agree on."""
+
+
+def compiler(name: str = "cc") -> str:
+    """The compiler's path; fails the test where there is none."""
+    path = shutil.which(name)
+    assert path, f"no {name}: a C and a C++ compiler are needed (Debian: gcc, g++, libc6-dev)"
+    return path
+
+
+def run(*command: str | Path) -> str:
+    """The output of a program; fails with what it said, where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def build(output: Path, source: Path, *options: str, with_compiler: str = "cc") -> Path:
+    """Compiles one file with every warning an error."""
+    run(compiler(with_compiler), *WARNINGS, *options, "-o", output, source)
+    return output
+
+
+def freestanding() -> list[str]:
+    """FREESTANDING, with the place of <asm/...>, which -m32 would look for elsewhere."""
+    if platform.machine() != "x86_64":
+        pytest.skip(f"-m32 is x86's: this machine is {platform.machine()}")
+    triplet = run(compiler(), "-print-multiarch").strip()
+    return [*FREESTANDING, "-isystem", f"/usr/include/{triplet}"]
+
+
+def build_compat(output: Path) -> Path:
+    """Builds tests/c/compat.c, the 32-bit client; skips where the processor has no 32-bit kind."""
+    return build(output, SOURCES / "compat.c", "-std=c99", *freestanding())
+
+
+def enumerations() -> Iterator[Enumeration]:
+    """Every IntEnum and IntFlag that a module of `wire/` defines."""
+    for module in pkgutil.iter_modules(wire.__path__):
+        name = f"{wire.__name__}.{module.name}"
+        for value in vars(importlib.import_module(name)).values():
+            of_numbers = isinstance(value, type) and issubclass(value, IntEnum | IntFlag)
+            if of_numbers and value.__module__ == name:
+                yield value
+
+
+@pytest.mark.parametrize(
+    ("with_compiler", "standard", "source"),
+    [
+        ("cc", "c99", "header_check.c"),
+        ("cc", "c11", "header_check.c"),
+        ("c++", "c++11", "header_check.cc"),
+        ("c++", "c++20", "header_check.cc"),
+    ],
+)
+def test_header_compiles_and_every_number_is_checked(
+    tmp_path: Path, with_compiler: str, standard: str, source: str
+) -> None:
+    program = build(
+        tmp_path / "header_check", SOURCES / source, f"-std={standard}", with_compiler=with_compiler
+    )
+    printed = dict(line.split(" ", 1) for line in run(program).splitlines())
+    text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+    text = text.replace("#define OVS_DATAPATH_H 1", "")
+    defined = set(re.findall(r"^#define ((?:OVS|NFNL)_\w+(?:\(len\))?) ", text, re.MULTILINE))
+    defined |= set(re.findall(r"^\t(OVS_\w+) = ", text, re.MULTILINE))
+    assert {name.replace("(24)", "(len)") for name in printed} >= defined
+    assert printed["OVS_DEVICE_PATH"] == "/dev/ovs-datapath"
+    assert printed["OVS_WIN_CONTROL_FAMILY"] == control.CONTROL.name
+    assert int(printed["OVS_IOCTL_GET_PID"]) == 0x8004C800
+    assert int(printed["OVS_IOCTL_TRANSACT(24)"]) == 0xC018C805
+
+
+def test_header_is_the_same_for_32_bit_programs(tmp_path: Path) -> None:
+    build(
+        tmp_path / "check.o", SOURCES / "header_check.c", "-std=c99", "-DCHECK_ONLY", "-c",
+        *(option for option in freestanding() if option not in {"-static", "-no-pie"}),
+    )
+
+
+def test_schemas_have_the_numbers_of_the_kernel_headers(tmp_path: Path) -> None:
+    """One C file of static assertions is written from the schemas and compiled."""
+    missing = [enumeration for enumeration in enumerations() if enumeration not in C_PREFIX]
+    assert not missing, f"C_PREFIX does not say how C names the members of {missing}"
+    facts = dict(C_EXPRESSIONS) | {
+        prefix + name: int(member)
+        for enumeration, prefix in C_PREFIX.items()
+        for name, member in enumeration.__members__.items()
+    }
+    source = tmp_path / "schemas.c"
+    source.write_text(
+        "#include <ovs_datapath.h>\n"
+        + "".join(f'_Static_assert({c} == {number}, "{c}");\n' for c, number in facts.items())
+    )
+    build(tmp_path / "schemas.o", source, "-std=c11", "-c")
+
+
+@pytest.mark.parametrize("standard", ["c99", "c17"])
+def test_example_client_compiles(tmp_path: Path, standard: str) -> None:
+    source = ROOT / "docs" / "examples" / "client.c"
+    program = build(tmp_path / "client", source, f"-std={standard}", "-O2")
+    refused = subprocess.run([program, tmp_path / "nothing"], capture_output=True, check=False)
+    assert refused.returncode == 1
+    assert b"No such file" in refused.stdout
+
+
+def test_example_client_compiles_for_32_bit(tmp_path: Path) -> None:
+    """With the 32-bit C library; compat.c is the 32-bit client that needs none."""
+    empty = tmp_path / "empty.c"
+    empty.write_text("#include <stdio.h>\nint main(void) { return 0; }\n")
+    probe = [compiler(), "-m32", "-o", str(tmp_path / "empty"), str(empty)]
+    if subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("gcc has no 32-bit C library here (Debian: gcc-multilib)")
+    build(tmp_path / "client", ROOT / "docs" / "examples" / "client.c", "-std=c99", "-m32")
+
+
+def test_compat_client_builds_and_says_what_failed(tmp_path: Path) -> None:
+    program = build_compat(tmp_path / "compat")
+    try:
+        status = subprocess.run([program, tmp_path / "nothing"], check=False).returncode
+    except OSError as error:  # ENOEXEC
+        pytest.skip(f"this kernel runs no 32-bit programs: {error.strerror}")
+    assert status == 2, "FAILED_OPEN"
