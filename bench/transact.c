@@ -6,7 +6,7 @@
  *   transact [options] NODE        TRANSACT ioctls of a datapath GET by name
  *   transact [options] --netlink   GETFAMILY "nlctrl", send and receive, on AF_NETLINK
  *
- *   --name NAME    the datapath asked for (default bench0)
+ *   --name NAME    the datapath asked for (default bench0), made where it is not there
  *   --hex HEX      a request of your own instead, whole message
  *   --length N     bytes of the ioctl's buffer, in and out (default 512)
  *   --echo         the reply must be the request (the node is echo_server)
@@ -83,6 +83,20 @@ static void print(uint64_t *ns, size_t count)
 	       count, (uintmax_t)ns[count / 2], (uintmax_t)ns[count * 90 / 100],
 	       (uintmax_t)ns[count * 99 / 100], (uintmax_t)(sum / count), (uintmax_t)ns[0],
 	       (uintmax_t)ns[count - 1]);
+}
+
+/* Makes the datapath; that it exists already is just as well. */
+static void make_datapath(struct subject *s, const char *name)
+{
+	const struct nlmsgerr *error = NLMSG_DATA(&s->reply.head.nlmsg);
+	const uint32_t nobody = 0;
+
+	datapath_request(&s->reply, OVS_DP_CMD_NEW, 0, name);
+	put(&s->reply, OVS_DP_ATTR_UPCALL_PID, &nobody, sizeof nobody);
+	if (ioctl(s->fd, OVS_IOCTL_TRANSACT(s->length), s->reply.bytes) < 0)
+		die("OVS_DP_CMD_NEW");
+	if (s->reply.head.nlmsg.nlmsg_type == NLMSG_ERROR && error->error != -EEXIST && error->error)
+		fail("the datapath cannot be made");
 }
 
 static void parse_hex(union message *m, const char *hex)
@@ -168,6 +182,8 @@ int main(int argc, char **argv)
 	ns = calloc(count, sizeof *ns);
 	if (s.fd < 0 || !ns)
 		die(s.fd < 0 ? argv[optind] : "calloc");
+	if (!s.netlink && !s.echo && !hex)
+		make_datapath(&s, name);
 	for (i = 0; i < count / 10; i++)
 		measure(&s);
 	for (i = 0; i < count; i++)
