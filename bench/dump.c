@@ -60,8 +60,10 @@ static void count_part(struct tally *tally, long size)
 	const struct nlmsghdr *at = (const void *)part;
 	int left = (int)size;
 
-	if (size <= 0)
-		die("a dump that does not end");
+	if (size < 0)
+		die("reading the dump");
+	if (size == 0)
+		fail("a dump without NLMSG_DONE");
 	tally->reads++;
 	for (; NLMSG_OK(at, left); at = NLMSG_NEXT(at, left)) {
 		if (at->nlmsg_flags & NLM_F_DUMP_INTR)

@@ -189,5 +189,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < count; i++)
 		ns[i] = measure(&s);
 	print(ns, count);
+	free(ns);
 	return 0;
 }
