@@ -35,6 +35,7 @@ FAILED_STATUS = 125
 _QEMU = "qemu-system-x86_64"
 # The kernel ends the machine itself (-no-reboot): by a panic, or by the command's last line.
 _KERNEL_ARGUMENTS = "console=ttyS0 loglevel=5 panic=-1 nowatchdog systemd.show_status=error"
+_TIME_FACTOR: dict[Accelerator, int] = {"kvm": 2, "tcg": 20}  # how much longer programs may take
 _ACCELERATOR_OPTIONS: dict[Accelerator, tuple[tuple[str, ...], str]] = {
     "kvm": (("-accel", "kvm", "-cpu", "host"), ""),
     # Nehalem is x86-64-v2, which wheels may ask for. The clock of an emulated processor is the
@@ -84,16 +85,20 @@ def run(job: Job, accelerator: Accelerator, output: IO[bytes] | None = None) -> 
         archive.flush()
         arguments = _qemu_arguments(booted, Path(archive.name), results, accelerator)
         in_time = _boot(arguments, job.limit_s, output or sys.stdout.buffer, results / "qemu.log")
-    complaint = KERNEL_COMPLAINT.search(_text(results / "console.log"))
+    console = _text(results / "console.log")
+    found = KERNEL_COMPLAINT.search(console)
+    complaint = f"the guest's kernel says: {found.group(1)}" if found else ""
     if not in_time:
-        _say(f"the time limit of {job.limit_s:.0f} s was reached")
+        _say(f"the time limit of {job.limit_s:.0f} s was reached {complaint}")
         return TIME_LIMIT_STATUS
     status = _text(status_file).strip()
     if not status:
-        tail = "\n".join(_text(results / "console.log").splitlines()[-20:])
-        raise MachineError(f"ended without an answer\n{_text(results / 'qemu.log')}{tail}")
+        tail = "\n".join(console.splitlines()[-20:])
+        raise MachineError(
+            f"ended without an answer {complaint}\n{_text(results / 'qemu.log')}{tail}"
+        )
     if complaint:
-        _say(f"the guest's kernel says: {complaint.group(0)} (see {results / 'console.log'})")
+        _say(f"{complaint} (see {results / 'console.log'})")
         return int(status) or FAILED_STATUS
     return int(status)
 
@@ -191,7 +196,7 @@ def _write_command(script: Path, job: Job, accelerator: Accelerator) -> None:
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        "OVSDP_VM": accelerator,
+        "OVSDP_TEST_TIME_FACTOR": str(_TIME_FACTOR[accelerator]),
         **job.environment,
     }
     exports = "\n".join(
