@@ -26,9 +26,7 @@ Accelerator = Literal["kvm", "tcg"]
 Init = Literal["reaper", "systemd"]
 
 GUEST = Path(__file__).parent / "guest"
-KERNEL_COMPLAINT = re.compile(
-    r"\] (BUG:|WARNING:|Oops|Kernel panic|general protection|.*\boops:).*"
-)
+KERNEL_COMPLAINT = re.compile(r"\] ((BUG:|WARNING:|Oops|Kernel panic|general protection).*)")
 TIME_LIMIT_STATUS = 124  # as timeout(1)
 FAILED_STATUS = 125
 
@@ -75,8 +73,7 @@ def run(job: Job, accelerator: Accelerator, output: IO[bytes] | None = None) -> 
     """
     booted = kernel.ensure()
     results = job.results.resolve()
-    status_file = results / "status"
-    status_file.unlink(missing_ok=True)
+    (results / "status").unlink(missing_ok=True)
     _write_command(results / "command", job, accelerator)
     with tempfile.NamedTemporaryFile(prefix="ovsdp-initramfs-") as archive:
         archive.write(
@@ -85,18 +82,21 @@ def run(job: Job, accelerator: Accelerator, output: IO[bytes] | None = None) -> 
         archive.flush()
         arguments = _qemu_arguments(booted, Path(archive.name), results, accelerator)
         in_time = _boot(arguments, job.limit_s, output or sys.stdout.buffer, results / "qemu.log")
+    if not in_time:
+        _say(f"the time limit of {job.limit_s:.0f} s was reached")
+        return TIME_LIMIT_STATUS
+    return _verdict(results)
+
+
+def _verdict(results: Path) -> int:
     console = _text(results / "console.log")
     found = KERNEL_COMPLAINT.search(console)
     complaint = f"the guest's kernel says: {found.group(1)}" if found else ""
-    if not in_time:
-        _say(f"the time limit of {job.limit_s:.0f} s was reached {complaint}")
-        return TIME_LIMIT_STATUS
-    status = _text(status_file).strip()
+    status = _text(results / "status").strip()
     if not status:
+        qemu = _text(results / "qemu.log")
         tail = "\n".join(console.splitlines()[-20:])
-        raise MachineError(
-            f"ended without an answer {complaint}\n{_text(results / 'qemu.log')}{tail}"
-        )
+        raise MachineError(f"ended without an answer; {complaint}\n{qemu}{tail}")
     if complaint:
         _say(f"{complaint} (see {results / 'console.log'})")
         return int(status) or FAILED_STATUS
