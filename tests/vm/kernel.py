@@ -112,9 +112,18 @@ def _run(command: Sequence[str], cwd: str | None = None) -> str:
     return done.stdout
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str]) -> int:
+    """`--cached`: fail where a kernel would have to be fetched; `--refresh`: fetch it anyway."""
     try:
-        ready = ensure(refresh="--refresh" in sys.argv[1:])
+        kernel = cached() if "--cached" in arguments else ensure(refresh="--refresh" in arguments)
     except KernelError as error:
-        sys.exit(f"kernel for the virtual machine: {error}")
-    print(f"kernel for the virtual machine: {ready.release} in {ready.root}")
+        print(f"kernel for the virtual machine: {error}", file=sys.stderr)
+        return 1
+    if not kernel:
+        return 1
+    print(f"kernel for the virtual machine: {kernel.release} in {kernel.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -196,6 +196,7 @@ def _write_command(script: Path, job: Job, accelerator: Accelerator) -> None:
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
+        "OVSDP_VM": accelerator,
         "OVSDP_TEST_TIME_FACTOR": str(_TIME_FACTOR[accelerator]),
         **job.environment,
     }

@@ -1,0 +1,53 @@
+# Everything here stands on two set-ups, which do nothing when there is nothing to do:
+# .venv/.set-up (Debian packages, the environment), .venv/.set-up-vm (the virtual machine).
+
+PYTHON ?= python3
+export PYTHON
+RUN := .venv/bin/python -m
+
+.PHONY: help setup setup-vm demo serve test lint types unit live vm bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: .venv/.set-up ## Debian packages and .venv; needs root the first time
+setup-vm: .venv/.set-up-vm ## the same for the virtual machine: QEMU, Debian's kernel
+
+demo: setup ## a daemon, a C and a Python client, and what they say, message by message
+	$(RUN) tools.demo
+
+serve: setup ## the daemon in the foreground
+	.venv/bin/ovsdp-cuse serve
+
+test: setup setup-vm ## all lanes below, at most 15 minutes; what CI runs
+	$(RUN) tools.run_tests
+
+lint: setup ## ruff: rules and format
+	$(RUN) tools.run_tests lint format
+
+types: setup ## mypy --strict
+	$(RUN) tools.run_tests types
+
+unit: setup ## tests without a device
+	$(RUN) tools.run_tests unit
+
+live: setup ## tests on the FUSE node of this machine's kernel
+	$(RUN) tools.run_tests live
+
+vm: setup setup-vm ## tests on /dev/cuse and of the service, in the virtual machine
+	$(RUN) tools.run_tests vm vm-live vm-systemd
+
+bench: setup ## speed and memory, side by side with the floor
+	$(RUN) bench
+
+clean: ## removes what make made here (not the kernel in the user's cache)
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -exec rm -rf {} +
+
+.venv/.set-up: pyproject.toml tools/set_up.sh tools/debian-packages.txt
+	@sh tools/set_up.sh base
+	@touch $@
+
+.venv/.set-up-vm: .venv/.set-up tools/debian-packages-vm.txt
+	@sh tools/set_up.sh vm
+	@touch $@

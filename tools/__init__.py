@@ -1,0 +1,1 @@
+"""Programs that `make` runs: set-up, tests, demonstration."""
