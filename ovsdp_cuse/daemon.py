@@ -1,0 +1,122 @@
+"""The daemon: puts switch, families, sessions and a node together, and runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from ovsdp_cuse.configuration import Configuration
+from ovsdp_cuse.device.channel import ChannelClosed
+from ovsdp_cuse.device.cuse import CuseNode
+from ovsdp_cuse.device.fuse import FuseNode
+from ovsdp_cuse.device.node import Node, NodeError, cuse_problem
+from ovsdp_cuse.device.serve import Server
+from ovsdp_cuse.families.builtin import BUILT_IN
+from ovsdp_cuse.families.dispatch import Dispatcher
+from ovsdp_cuse.families.registry import Registry, installed_families
+from ovsdp_cuse.families.request import Context
+from ovsdp_cuse.families.session import SessionTable
+from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.service import Notifier
+from ovsdp_cuse.switch.datapath import Switch
+
+log = structlog.get_logger(__name__)
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def load_registry() -> Registry:
+    """The families of this package and of all installed ones; RegistryError where they clash."""
+    return Registry((*BUILT_IN, *installed_families()))
+
+
+def make_context(configuration: Configuration) -> Context:
+    """A new switch with the families and no handle open."""
+    return Context(
+        Switch(cpu_count=os.cpu_count() or 1),
+        load_registry(),
+        SessionTable(configuration.handle_limit, configuration.queue_limit),
+    )
+
+
+def choose_node(configuration: Configuration) -> tuple[Node, str | None]:
+    """The node to serve, and why it is not a CUSE node where that was left to us."""
+    problem = cuse_problem() if configuration.node == "auto" else None
+    if configuration.node == "cuse" or (configuration.node == "auto" and problem is None):
+        return CuseNode(configuration.name, configuration.permissions()), None
+    return FuseNode(configuration.fuse_path(), configuration.permissions()), problem
+
+
+async def run(
+    configuration: Configuration,
+    tap: Tap | None = None,
+    on_ready: Callable[[Node], None] = lambda node: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then withdraw the node and return.
+
+    on_ready is called once clients can open the node. Raises NodeError where there can be no
+    node, or where the kernel takes it away.
+    """
+    notifier = Notifier()
+    context = make_context(configuration)
+    node, problem = choose_node(configuration)
+    if problem is not None:
+        log.warning("no CUSE node, serving a FUSE file instead", why=problem)
+    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        try:
+            channel = await node.attach()
+            server = Server(channel, node.connection, Dispatcher(context, tap), node.wait_limit_s)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_serve, server, node)
+                await node.publish()
+                nursery.start_soon(notifier.feed_watchdog)
+                notifier.notify(READY=1, STATUS=f"serving {node.path}", MAINPID=os.getpid())
+                log.info("serving", node=node.kind, path=str(node.path))
+                on_ready(node)
+                async for number in signals:
+                    log.info("stopping", signal=signal.Signals(number).name)
+                    break
+                notifier.notify(STOPPING=1)
+                nursery.cancel_scope.cancel()
+        except* NodeError as group:
+            raise _first(group) from None
+        finally:
+            with trio.CancelScope(shield=True):
+                await node.withdraw()
+
+
+async def _serve(server: Server, node: Node) -> None:
+    try:
+        await server.serve()
+    except ChannelClosed:
+        problem = node.connection.problem or (
+            f"the kernel has taken {node.path} away: it was unmounted, or the connection aborted; "
+            "a CUSE device is refused where its name is taken"
+        )
+        raise NodeError(problem) from None
+
+
+def _first(group: BaseExceptionGroup[NodeError]) -> NodeError:
+    for error in group.exceptions:
+        return error if isinstance(error, NodeError) else _first(error)
+    raise AssertionError("an exception group is never empty")
+
+
+def main(configuration: Configuration, tap: Tap | None, on_ready: Callable[[Node], None]) -> None:
+    """Run the daemon in the foreground; NodeError and RegistryError as `run` raises them."""
+    try:
+        trio.run(run, configuration, tap, on_ready)
+    except BaseExceptionGroup as group:
+        raise single(group) from None
+
+
+def single(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The exception in a group that holds just one, however deep; else the group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

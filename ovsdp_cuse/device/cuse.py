@@ -1,0 +1,127 @@
+"""The CUSE node: a real character device, registered through /dev/cuse.
+
+Opening /dev/cuse begins a device: the kernel sends CUSE_INIT, the answer names the device, and the
+kernel makes it (fs/fuse/cuse.c). If it refuses (the name or number is taken) it ends the channel.
+Closing the channel takes the device away. Restricted ioctls are chosen by leaving
+CUSE_UNRESTRICTED_IOCTL out of the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import structlog
+import trio
+
+from ovsdp_cuse.device.channel import Channel
+from ovsdp_cuse.device.connection import Connection
+from ovsdp_cuse.device.node import NodeError, Permissions, cuse_problem
+
+log = structlog.get_logger(__name__)
+
+NODE_TIMEOUT_S = 30
+"""How long the kernel may take to register the device, and udev to make its node."""
+UDEV_CONTROL = Path("/run/udev/control")
+
+
+class CuseNode:
+    """/dev/NAME as a character device."""
+
+    kind = "cuse"
+    wait_limit_s: float | None = None  # CUSE has no request timeouts
+
+    def __init__(self, name: str, permissions: Permissions, directory: Path = Path("/dev")) -> None:
+        self.name = name
+        self.path = directory / name
+        self._permissions = permissions
+        self._class_entry = Path("/sys/class/cuse") / name
+        self._ready = trio.Event()
+        self.connection = Connection(name, on_ready=self._ready.set)
+        self._channel: Channel | None = None
+        self._made_node = False
+
+    async def attach(self) -> Channel:
+        """Open /dev/cuse; NodeError where it is missing or the name is taken."""
+        problem = cuse_problem()
+        if problem is not None:
+            raise NodeError(problem)
+        if self._class_entry.exists():
+            raise NodeError(
+                f"another daemon serves {self.path} (CUSE device {self.name!r} is registered): "
+                "stop it, or choose another --name"
+            )
+        descriptor = os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC)
+        self._channel = Channel(descriptor)
+        return self._channel
+
+    async def publish(self) -> None:
+        """Wait for the device, make its node where nothing else does, set mode and owner."""
+        with trio.move_on_after(NODE_TIMEOUT_S):
+            await self._ready.wait()
+            await self._device_registered()
+            await self._settle_udev()
+            self._ensure_node()
+            os.chown(self.path, self._permissions.uid, self._permissions.gid)
+            self.path.chmod(self._permissions.mode)
+            return
+        raise NodeError(
+            f"the kernel has not made the device {self.name!r} within {NODE_TIMEOUT_S} s"
+        )
+
+    async def withdraw(self) -> None:
+        """Close the channel, which removes the device, and remove a node that we made."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._made_node and self._is_our_node():
+            self.path.unlink(missing_ok=True)
+
+    async def _device_registered(self) -> None:
+        # sysfs tells nobody when an entry appears; it takes a few milliseconds.
+        while not (self._class_entry / "dev").exists():  # noqa: ASYNC110
+            await trio.sleep(0.005)
+
+    def _device_number(self) -> int:
+        major, minor = (self._class_entry / "dev").read_text().strip().split(":")
+        return os.makedev(int(major), int(minor))
+
+    def _is_our_node(self) -> bool:
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return False
+        return stat.S_ISCHR(status.st_mode)
+
+    def _ensure_node(self) -> None:
+        """Make the node unless devtmpfs or udev has: in a container nobody else does."""
+        number = self._device_number()
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            os.mknod(self.path, stat.S_IFCHR | 0o600, number)
+            self._made_node = True
+            return
+        if stat.S_ISCHR(status.st_mode) and status.st_rdev == number:
+            return
+        if not stat.S_ISCHR(status.st_mode):
+            raise NodeError(
+                f"{self.path} exists and is no character device: remove it, or choose another "
+                "--name"
+            )
+        # What a dead daemon's mknod left: its device is gone, and the number is another's now.
+        self.path.unlink()
+        os.mknod(self.path, stat.S_IFCHR | 0o600, number)
+        self._made_node = True
+
+    @staticmethod
+    async def _settle_udev() -> None:
+        """Let udev finish with the node first, so that it does not undo what we set."""
+        udevadm = shutil.which("udevadm")
+        if udevadm is None or not UDEV_CONTROL.exists():
+            return
+        with trio.move_on_after(NODE_TIMEOUT_S):
+            await trio.run_process(
+                [udevadm, "settle", "--timeout=10"], check=False, capture_stderr=True
+            )

@@ -1,0 +1,8 @@
+"""The families of this package, in one table; `registry.installed_families` finds others."""
+
+from __future__ import annotations
+
+from ovsdp_cuse.families import control, datapath, nlctrl
+from ovsdp_cuse.families.registry import Family
+
+BUILT_IN: tuple[Family, ...] = (nlctrl.FAMILY, control.FAMILY, datapath.FAMILY)

@@ -1,0 +1,212 @@
+"""The family `ovs_datapath`: make, remove, read and change datapaths.
+
+Replies and errors are those of net/openvswitch/datapath.c of Linux 6.1, with texts of our own. What
+may surprise, and is the kernel's way:
+
+- a NAME decides alone which datapath is meant, whatever dp_ifindex says;
+- SET without USER_FEATURES sets the features to 0;
+- SET that fails for its PER_CPU_PIDS has changed features and mask cache already;
+- PER_CPU_PIDS counts, and is looked at, only with OVS_DP_F_DISPATCH_UPCALL_PER_CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from errno import EEXIST, EINVAL, ENODEV, EOPNOTSUPP
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
+from ovsdp_cuse.families.request import Answer, Body, Request
+from ovsdp_cuse.switch.datapath import Datapath, Pid, Switch, validate_masks_cache_size
+from ovsdp_cuse.wire.attributes import Attributes
+from ovsdp_cuse.wire.datapath import (
+    DATAPATH,
+    OVS_DP_VER_FEATURES,
+    DpAttr,
+    DpCmd,
+    DpFeature,
+    DpStats,
+    MegaflowStats,
+)
+
+GROUP = MulticastGroup(102, "ovs_datapath")
+
+KNOWN_FEATURES = int(DpFeature.UNALIGNED | DpFeature.VPORT_PIDS | DpFeature.DISPATCH_UPCALL_PER_CPU)
+"""TC_RECIRC_SHARING is known to kernels that are built with CONFIG_NET_TC_SKB_EXT, and needs a
+traffic control that shares recirculation ids with the switch; ours has none."""
+_PER_CPU = int(DpFeature.DISPATCH_UPCALL_PER_CPU)
+
+# Plain integers: looking up a member of an enumeration costs more than the rest of a GET.
+_NAME = int(DpAttr.NAME)
+_STATS = int(DpAttr.STATS)
+_MEGAFLOW_STATS = int(DpAttr.MEGAFLOW_STATS)
+_USER_FEATURES = int(DpAttr.USER_FEATURES)
+_MASKS_CACHE_SIZE = int(DpAttr.MASKS_CACHE_SIZE)
+
+
+def describe(switch: Switch, datapath: Datapath, command: int) -> Body:
+    """A datapath as the attributes of a reply, in the order of ovs_dp_cmd_fill_info()."""
+    counters = datapath.counters
+    attributes: Attributes = {
+        _NAME: datapath.name,
+        _STATS: DpStats(counters.hit, counters.missed, counters.lost, 0),
+        _MEGAFLOW_STATS: MegaflowStats(counters.mask_hit, 0, 0, counters.cache_hits, 0),
+        _USER_FEATURES: datapath.user_features,
+        _MASKS_CACHE_SIZE: datapath.masks_cache_size,
+    }
+    if datapath.user_features & _PER_CPU and datapath.per_cpu_pids:
+        attributes[int(DpAttr.PER_CPU_PIDS)] = datapath.per_cpu_pids[: switch.cpu_count]
+    return Body(command, attributes, datapath.index)
+
+
+def find(request: Request) -> Datapath:
+    """The datapath that a request means, by name or else by index; ENODEV where there is none."""
+    switch = request.context.switch
+    name = request.attributes.get(_NAME)
+    if name is not None:
+        datapath = switch.lookup_name(name)
+        if datapath is None:
+            raise DatapathError(ENODEV, f"no datapath is named {name!r}", (_NAME,))
+    else:
+        datapath = switch.lookup(request.dp_ifindex)
+        if datapath is None:
+            raise DatapathError(ENODEV, f"no datapath has the index {request.dp_ifindex}")
+    return datapath
+
+
+def change(datapath: Datapath, attributes: Attributes) -> None:
+    """Apply features, cache size and PIDs, in the order of ovs_dp_change().
+
+    Raises EOPNOTSUPP for unknown features (nothing is changed then), EINVAL for a cache size or
+    an array of PIDs that cannot be.
+    """
+    features = attributes.get(_USER_FEATURES, 0)
+    if features & ~KNOWN_FEATURES:
+        raise DatapathError(
+            EOPNOTSUPP,
+            f"user features {features & ~KNOWN_FEATURES:#x} are not supported, "
+            f"only {KNOWN_FEATURES:#x}",
+            (_USER_FEATURES,),
+        )
+    size = attributes.get(_MASKS_CACHE_SIZE, datapath.masks_cache_size)
+    try:
+        validate_masks_cache_size(size)
+    except DatapathError as error:
+        error.path = (_MASKS_CACHE_SIZE,)
+        raise
+    datapath.masks_cache_size = size
+    datapath.user_features = features
+    pids = attributes.get(DpAttr.PER_CPU_PIDS)
+    if features & _PER_CPU and pids is not None:
+        datapath.per_cpu_pids = tuple(map(Pid, _whole_pids(pids, DpAttr.PER_CPU_PIDS)))
+
+
+def _whole_pids(pids: tuple[int, ...], attribute: DpAttr) -> tuple[int, ...]:
+    if not pids:
+        raise DatapathError(
+            EINVAL, "an array of PIDs has four bytes for each, and at least one", (attribute,)
+        )
+    return pids
+
+
+async def new(request: Request) -> Answer:
+    """OVS_DP_CMD_NEW: make a datapath.
+
+    Raises EINVAL without NAME or UPCALL_PID or for a name that no interface may have, EEXIST for
+    a name or IFINDEX in use, and what `change` raises.
+    """
+    switch = request.context.switch
+    attributes = request.attributes
+    for needed in (DpAttr.NAME, DpAttr.UPCALL_PID):
+        if needed not in attributes:
+            raise DatapathError(EINVAL, f"{DATAPATH.attributes.name_of(needed)} is missing")
+    # Changes are tried on a datapath that is not in the switch, so a failure leaves nothing.
+    wanted = Datapath.unborn()
+    change(wanted, attributes)
+    pids = _whole_pids(attributes[DpAttr.UPCALL_PID], DpAttr.UPCALL_PID)
+    if len(pids) > switch.cpu_count:
+        raise DatapathError(
+            EINVAL, f"{len(pids)} PIDs for {switch.cpu_count} CPUs", (DpAttr.UPCALL_PID,)
+        )
+    try:
+        datapath = switch.add(attributes[_NAME], attributes.get(DpAttr.IFINDEX, 0))
+    except DatapathError as error:
+        error.path = (_NAME,)
+        if error.errno == EEXIST and request.header.version < OVS_DP_VER_FEATURES:
+            # A client from before user features will go on with the datapath that is there, and
+            # must not be given what it did not ask for.
+            existing = switch.lookup_name(attributes[_NAME])
+            if existing is not None:
+                existing.user_features = 0
+        raise
+    datapath.adopt(wanted)
+    datapath.upcall_pids = tuple(map(Pid, pids))
+    return Answer(describe(switch, datapath, DpCmd.NEW), GROUP.id)
+
+
+async def delete(request: Request) -> Answer:
+    """OVS_DP_CMD_DEL: remove a datapath; the reply shows it for the last time."""
+    switch = request.context.switch
+    datapath = find(request)
+    body = describe(switch, datapath, DpCmd.DEL)
+    switch.remove(datapath)
+    return Answer(body, GROUP.id)
+
+
+async def get(request: Request) -> Answer:
+    """OVS_DP_CMD_GET: read one datapath."""
+    return Answer(describe(request.context.switch, find(request), DpCmd.GET))
+
+
+def dump(request: Request) -> Iterator[Body]:
+    """OVS_DP_CMD_GET with NLM_F_DUMP: the datapaths that are there from now until their turn."""
+    switch = request.context.switch
+    for datapath in switch:
+        if switch.lookup(datapath.index) is datapath:
+            yield describe(switch, datapath, DpCmd.GET)
+
+
+async def set_(request: Request) -> Answer:
+    """OVS_DP_CMD_SET: change what NEW may set; raises what `find` and `change` raise."""
+    datapath = find(request)
+    change(datapath, request.attributes)
+    return Answer(describe(request.context.switch, datapath, DpCmd.SET), GROUP.id)
+
+
+_W, _R, _T = DeviceOperation.WRITE, DeviceOperation.READ, DeviceOperation.TRANSACT
+
+FAMILY = Family(
+    schema=DATAPATH,
+    summary="datapaths: make, remove, read and change them",
+    groups=(GROUP,),
+    commands=(
+        Command(DpCmd.NEW, "OVS_DP_CMD_NEW", _T | _W, new, admin=True, summary="make a datapath"),
+        Command(
+            DpCmd.DEL,
+            "OVS_DP_CMD_DEL",
+            _T | _W,
+            delete,
+            needs_datapath=True,
+            admin=True,
+            summary="remove a datapath",
+        ),
+        Command(
+            DpCmd.GET,
+            "OVS_DP_CMD_GET",
+            _T | _W | _R,
+            get,
+            dump,
+            needs_datapath=True,
+            summary="read a datapath, or dump all",
+        ),
+        Command(
+            DpCmd.SET,
+            "OVS_DP_CMD_SET",
+            _T | _W,
+            set_,
+            needs_datapath=True,
+            admin=True,
+            summary="change a datapath's features, mask cache or PIDs",
+        ),
+    ),
+)

@@ -1,0 +1,88 @@
+"""What waits on a handle to be read: replies, events and packets, in the order they came.
+
+The rules are those of a netlink socket's receive queue (netlink_broadcast_deliver(),
+netlink_overrun() and netlink_rcv_wake() of net/netlink/af_netlink.c):
+
+1. A datagram is accepted while the queue is empty or it fits below the limit, and the queue is
+   not congested.
+2. The first that is not accepted congests the queue, which is an overrun: the next read fails
+   with ENOBUFS, once. Further ones are counted and dropped.
+3. A read that leaves the queue empty ends the congestion.
+
+The device door reads one kind at a time (READ_EVENT, READ_PACKET), the stream door any kind in
+order; so each kind has its own line and each datagram a running number.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """Why a datagram is in the queue."""
+
+    KEPT = 0
+    """A reply that did not fit its ioctl's buffer; read before anything else."""
+    REPLY = 1
+    EVENT = 2
+    PACKET = 3
+
+
+class Queue:
+    """The datagrams that wait on one handle; `limit` is in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self.dropped = 0
+        self.congested = False
+        self.overrun = False
+        self._lines: tuple[deque[tuple[int, bytes]], ...] = tuple(deque() for _ in Kind)
+        self._number = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lines))
+
+    def append(self, kind: Kind, datagram: bytes) -> bool:
+        """Queue a datagram; False if it was dropped for want of room (`overrun` is set then)."""
+        if self.congested or (self.bytes and self.bytes + len(datagram) > self.limit):
+            self.dropped += 1
+            if not self.congested:
+                self.congested = self.overrun = True
+            return False
+        self._number += 1
+        order = 0 if kind is Kind.KEPT else self._number
+        self._lines[kind].append((order, datagram))
+        self.bytes += len(datagram)
+        return True
+
+    def peek(self, kind: Kind | None = None) -> bytes | None:
+        """The next datagram of a kind, or of any; None where none waits."""
+        line = self._line(kind)
+        return line[0][1] if line else None
+
+    def pop(self, kind: Kind | None = None) -> bytes:
+        """Take what `peek` shows; IndexError where that is nothing."""
+        datagram = self._line(kind).popleft()[1]
+        self.bytes -= len(datagram)
+        if not self.bytes:
+            self.congested = False
+        return datagram
+
+    def take_overrun(self) -> bool:
+        """Whether datagrams were lost since the last call that said so."""
+        overrun, self.overrun = self.overrun, False
+        return overrun
+
+    def clear(self) -> None:
+        """Forget all that waits."""
+        for line in self._lines:
+            line.clear()
+        self.bytes = 0
+        self.congested = self.overrun = False
+
+    def _line(self, kind: Kind | None) -> deque[tuple[int, bytes]]:
+        if kind is not None:
+            return self._lines[kind]
+        return min(self._lines, key=lambda line: line[0][0] if line else float("inf"))

@@ -1,0 +1,88 @@
+"""What a handler is given and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
+from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.wire.attributes import Attributes
+from ovsdp_cuse.wire.family import Message
+from ovsdp_cuse.wire.netlink import OvsMessageHeader
+
+if TYPE_CHECKING:
+    from ovsdp_cuse.families.session import Session, SessionTable
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all handlers share: the switch, the families and the open handles."""
+
+    switch: Switch
+    registry: Registry
+    sessions: SessionTable
+
+
+@dataclass(slots=True)
+class Request:
+    """One request on its way to a handler.
+
+    header: as the client sent it. dp_ifindex: the header's; through the device door, 0 has been
+    replaced by the default datapath's where the command needs one. data: the whole message.
+    invalid: what is wrong with a value among the attributes, which a handler never sees.
+    operation: how it came; None through the stream door. out_size: bytes of the client's reply
+    buffer, None where a reply has no such limit.
+    """
+
+    context: Context
+    session: Session
+    family: Family
+    command: Command
+    header: OvsMessageHeader
+    dp_ifindex: int
+    attributes: Attributes
+    data: bytes
+    invalid: DatapathError | None = None
+    operation: DeviceOperation | None = None
+    out_size: int | None = None
+
+
+@dataclass(slots=True)
+class Body:
+    """The content of a reply or notification: its command, attributes and dp_ifindex."""
+
+    command: int
+    attributes: Mapping[int, Any] = field(default_factory=dict)
+    dp_ifindex: int = 0
+
+    def build(self, request: Request, flags: int = 0) -> bytes:
+        """The message, with the requester's PID and sequence number as the kernel puts them."""
+        schema = request.family.schema
+        return schema.build(
+            Message(
+                schema.id,
+                self.command,
+                self.attributes,  # type: ignore[arg-type] # built, never changed
+                self.dp_ifindex,
+                flags,
+                request.header.sequence,
+                request.session.pid,
+                schema.version,
+            )
+        )
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a handler returns when it succeeds.
+
+    body: the reply, or a whole message as bytes; None where the command has no reply. group: the
+    multicast group that is told of the change, with the same message; the stream door then replies
+    only to NLM_F_ECHO, as the kernel's genl_notify() does.
+    """
+
+    body: Body | bytes | None = None
+    group: int | None = None

@@ -1,0 +1,302 @@
+"""Open handles. A session is one open handle: its PID, its queue, its dump, its subscriptions.
+
+A session belongs to the task that serves its device; nothing here is safe to call from another
+thread. All waiting is trio's, so a wait ends by cancellation, which is how a signal in the client
+(FUSE_INTERRUPT) reaches it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntFlag
+from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS, EPERM
+from select import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+
+import trio
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.dump import Dump
+from ovsdp_cuse.families.queue import Kind, Queue
+from ovsdp_cuse.families.registry import MulticastGroup
+from ovsdp_cuse.wire.netlink import NETLINK_GENERIC
+
+PID_MODULUS = 2**32
+
+FIRST_DUMP_PART = 3776
+LARGEST_DUMP_PART = 32448
+"""Bytes of a dump's part in a queue: a page, then what the reader's buffer holds, at most 32 KiB,
+each less the 320 bytes of overhead that the kernel's socket buffers have (netlink_dump())."""
+
+
+class Access(IntFlag):
+    """What a handle was opened for."""
+
+    READ = 1
+    WRITE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who opened a handle, as the kernel tells: process id, user id and group id."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+class Session:
+    """One open handle."""
+
+    def __init__(
+        self, pid: int, access: Access, nonblocking: bool, queue_limit: int, owner: Owner
+    ) -> None:
+        self.pid = pid
+        self.writable = Access.WRITE in access
+        self.readable = Access.READ in access
+        self.nonblocking = nonblocking
+        self.owner = owner
+        self.protocol = NETLINK_GENERIC
+        self.groups: set[int] = set()
+        self.queue = Queue(queue_limit)
+        self.dump: Dump | None = None
+        """The dump that ioctl WRITE began and ioctl READ continues."""
+        self.stream_dump: Dump | None = None
+        """The dump that write(2) began; its parts go through the queue."""
+        self.running: object | None = None
+        """What the device door is doing on this handle, for the in-use guard."""
+        self.pending: set[Kind] = set()
+        """The kinds of datagram for which a WIN_PEND request waits."""
+        self.cut_message = b""
+        """The beginning of a message that the kernel has cut between two parts of a write."""
+        self.closed = False
+        self.on_readable: Callable[[], None] | None = None
+        """Called, once, when the next datagram arrives; the device arms it for poll."""
+        self._arrivals = trio.lowlevel.ParkingLot()
+        self._largest_read = 0
+
+    def put(self, kind: Kind, datagram: bytes) -> bool:
+        """Queue a datagram and wake who waits; False if there was no room for it."""
+        if self.closed:
+            return False
+        accepted = self.queue.append(kind, datagram)
+        if accepted or self.queue.overrun:
+            self._wake()
+        return accepted
+
+    def poll(self) -> int:
+        """The events that are true now, as poll(2) names them (datagram_poll() of the kernel)."""
+        events = POLLOUT | POLLWRNORM
+        if self.queue.bytes:
+            events |= POLLIN | POLLRDNORM
+        if self.queue.overrun:
+            events |= POLLERR
+        return events
+
+    async def read(self, size: int, nonblocking: bool) -> bytes:
+        """The next datagram, for read(2).
+
+        Waits for one, unless `nonblocking`: EAGAIN. Raises ENOBUFS once after an overrun, and
+        EMSGSIZE where the datagram has more than `size` bytes; then it stays in the queue.
+        """
+        self._largest_read = max(self._largest_read, size)
+        while True:
+            self.raise_overrun()
+            datagram = self.queue.peek()
+            if datagram is not None:
+                if len(datagram) > size:
+                    raise DatapathError(
+                        EMSGSIZE, f"the datagram has {len(datagram)} bytes, the buffer {size}"
+                    )
+                self.queue.pop()
+                self.continue_stream_dump()
+                return datagram
+            if nonblocking:
+                raise DatapathError(EAGAIN, "nothing waits to be read")
+            await self._park()
+
+    def take(self, kind: Kind, size: int) -> bytes:
+        """The next event or packet for READ_EVENT and READ_PACKET; b"" where none waits.
+
+        Raises as `read` does.
+        """
+        self.raise_overrun()
+        datagram = self.queue.peek(kind)
+        if datagram is None:
+            return b""
+        if len(datagram) > size:
+            raise DatapathError(
+                EMSGSIZE, f"the datagram has {len(datagram)} bytes, the buffer {size}"
+            )
+        return self.queue.pop(kind)
+
+    async def wait_for(self, kind: Kind) -> None:
+        """Return when a datagram of this kind waits.
+
+        Raises EBUSY where another request waits for the same, EAGAIN on a handle that was opened
+        with O_NONBLOCK. The wait does not count as a running request.
+        """
+        if kind in self.pending:
+            raise DatapathError(EBUSY, f"another request waits for {kind.name} on this handle")
+        if self.queue.peek(kind) is not None:
+            return
+        if self.nonblocking:
+            raise DatapathError(EAGAIN, "nothing waits, and the handle is O_NONBLOCK")
+        self.pending.add(kind)
+        self.running = None
+        try:
+            while self.queue.peek(kind) is None:
+                await self._park()
+        finally:
+            self.pending.discard(kind)
+
+    def start_stream_dump(self, dump: Dump) -> None:
+        """Queue the first part of a dump; EBUSY while one runs, as netlink says it."""
+        if self.stream_dump is not None:
+            raise DatapathError(EBUSY, "a dump is running on this handle")
+        self.stream_dump = dump
+        self._queue_dump_part()
+
+    def continue_stream_dump(self) -> None:
+        """Queue the next part of the dump, if there is one and the queue is at most half full."""
+        if self.stream_dump is not None and self.queue.bytes <= self.queue.limit // 2:
+            self._queue_dump_part()
+
+    def close(self) -> None:
+        """End whatever the handle had: queue, dumps, waits."""
+        self.closed = True
+        self.queue.clear()
+        self.dump = self.stream_dump = self.on_readable = None
+        self.cut_message = b""
+        self.groups.clear()
+        self._arrivals.unpark_all()
+
+    def raise_overrun(self) -> None:
+        """Raise ENOBUFS once after an overrun."""
+        if self.queue.overrun and self.queue.take_overrun():
+            raise DatapathError(
+                ENOBUFS, f"datagrams were dropped; {self.queue.dropped} since the handle was opened"
+            )
+
+    def _queue_dump_part(self) -> None:
+        dump = self.stream_dump
+        if dump is None:
+            return
+        try:
+            part = dump.next_part(self._dump_part_size())
+        except DatapathError:
+            # One object is larger than any part: give it all the same, the reader may have room.
+            part = dump.next_part(sys.maxsize)
+        if dump.done:
+            self.stream_dump = None
+        self.put(Kind.REPLY, part)
+
+    def _dump_part_size(self) -> int:
+        return min(max(self._largest_read, FIRST_DUMP_PART), LARGEST_DUMP_PART)
+
+    def _wake(self) -> None:
+        if self._arrivals:
+            self._arrivals.unpark_all()
+        if self.on_readable is not None:
+            wake, self.on_readable = self.on_readable, None
+            wake()
+
+    async def _park(self) -> None:
+        await self._arrivals.park()
+        if self.closed:
+            raise DatapathError(EBADF, "the handle was closed")
+
+
+class SessionTable:
+    """The open handles, who among them is in a multicast group, and who gets a PID's upcalls.
+
+    handle_limit: how many may be open. queue_limit: bytes that may wait on each.
+    first_pid: where the counter of PIDs starts.
+    """
+
+    def __init__(self, handle_limit: int = 512, queue_limit: int = 4 << 20, first_pid: int = 1):
+        self.handle_limit = handle_limit
+        self.queue_limit = queue_limit
+        self.lost_upcalls = 0
+        self._next_pid = first_pid % PID_MODULUS
+        self._by_pid: dict[int, Session] = {}
+        self._members: dict[int, dict[int, Session]] = {}
+        self._packet_subscribers: dict[int, Session] = {}
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_pid.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    def open(self, access: Access, nonblocking: bool, owner: Owner) -> Session:
+        """A new session with a PID that no other has; ENFILE when the limit is reached."""
+        if len(self._by_pid) >= self.handle_limit:
+            raise DatapathError(ENFILE, f"{self.handle_limit} handles are open, the limit")
+        while (
+            not self._next_pid
+            or self._next_pid in self._by_pid
+            or self._next_pid in self._packet_subscribers
+        ):
+            self._next_pid = (self._next_pid + 1) % PID_MODULUS
+        session = Session(self._next_pid, access, nonblocking, self.queue_limit, owner)
+        self._by_pid[session.pid] = session
+        self._next_pid = (self._next_pid + 1) % PID_MODULUS
+        return session
+
+    def lookup(self, pid: int) -> Session | None:
+        """The session with this PID."""
+        return self._by_pid.get(pid)
+
+    def close(self, session: Session) -> None:
+        """Forget a session; what waits on it ends."""
+        del self._by_pid[session.pid]
+        for group in list(session.groups):
+            self.leave(session, group)
+        for pid, subscriber in list(self._packet_subscribers.items()):
+            if subscriber is session:
+                del self._packet_subscribers[pid]
+        session.close()
+
+    def join(self, session: Session, group: MulticastGroup) -> None:
+        """Make a session a member of a group; it may be one already."""
+        session.groups.add(group.id)
+        self._members.setdefault(group.id, {})[session.pid] = session
+
+    def leave(self, session: Session, group: int) -> None:
+        """End a membership; the session need not have it."""
+        session.groups.discard(group)
+        self._members.get(group, {}).pop(session.pid, None)
+
+    def multicast(self, group: int, datagram: bytes, exclude: Session | None = None) -> None:
+        """Give a notification to all members of a group but one."""
+        members = self._members.get(group)
+        if members:
+            for session in list(members.values()):
+                if session is not exclude:
+                    session.put(Kind.EVENT, datagram)
+
+    def subscribe_packets(self, session: Session, pid: int) -> None:
+        """Give the upcalls for `pid` to this session.
+
+        Raises EPERM where `pid` is another open handle's, EBUSY where another has subscribed.
+        """
+        owner = self._by_pid.get(pid)
+        if owner is not None and owner is not session:
+            raise DatapathError(EPERM, f"PID {pid} is another open handle's")
+        if self._packet_subscribers.setdefault(pid, session) is not session:
+            raise DatapathError(EBUSY, f"another handle receives the upcalls for PID {pid}")
+
+    def unsubscribe_packets(self, session: Session, pid: int) -> None:
+        """End what `subscribe_packets` began; the session need not have subscribed."""
+        if self._packet_subscribers.get(pid) is session:
+            del self._packet_subscribers[pid]
+
+    def upcall(self, pid: int, datagram: bytes) -> bool:
+        """Give an upcall to who receives those for `pid`; False, and counted, where it is lost."""
+        session = self._packet_subscribers.get(pid) or self._by_pid.get(pid)
+        if session is not None and session.put(Kind.PACKET, datagram):
+            return True
+        self.lost_upcalls += 1
+        return False
