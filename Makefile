@@ -11,7 +11,10 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: .venv/.set-up ## Debian packages and .venv; needs root the first time
+	@:
+
 setup-vm: .venv/.set-up-vm ## the same for the virtual machine: QEMU, Debian's kernel
+	@:
 
 demo: setup ## a daemon, a C and a Python client, and what they say, message by message
 	$(RUN) tools.demo

@@ -212,6 +212,8 @@ def main() -> int:
     wanted = parser.parse_args().lanes or names
     if unknown := set(wanted) - set(names):
         parser.error(f"no such lane: {', '.join(sorted(unknown))}")
+    # So that what runs in sessions of its own is ended then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     runs = [Run(lane) for lane in LANES if lane.name in wanted]
     tracks = [[run for run in runs if run.lane.in_vm is in_vm] for in_vm in (False, True)]
     with running(tracks, time.monotonic() + LIMIT_S):

@@ -27,6 +27,11 @@ NODE_TIMEOUT_S = 30
 UDEV_CONTROL = Path("/run/udev/control")
 
 
+def _running_udev() -> str | None:
+    """The udevadm to ask, where udev runs."""
+    return shutil.which("udevadm") if UDEV_CONTROL.exists() else None
+
+
 class CuseNode:
     """/dev/NAME as a character device."""
 
@@ -118,8 +123,8 @@ class CuseNode:
     @staticmethod
     async def _settle_udev() -> None:
         """Let udev finish with the node first, so that it does not undo what we set."""
-        udevadm = shutil.which("udevadm")
-        if udevadm is None or not UDEV_CONTROL.exists():
+        udevadm = _running_udev()
+        if udevadm is None:
             return
         with trio.move_on_after(NODE_TIMEOUT_S):
             await trio.run_process(
