@@ -146,7 +146,7 @@ class AttributeSet(Construct):
             value = table.get(number)
             if value is not None:
                 try:
-                    attributes[number] = value.parse(data[start + 4 : stop], strict)
+                    attributes[number] = value.decode(data[start + 4 : stop], strict)
                 except DatapathError as error:
                     error.path = (number, *error.path)
                     raise
@@ -168,16 +168,16 @@ class AttributeSet(Construct):
     def build(self, obj: Mapping[int, Any]) -> bytes:
         """The attributes as bytes, in the order of the dict; KeyError for an unknown number."""
         table = self.table
-        parts = []
+        pack = _HEADER.pack
+        built = b""
         for number, value in obj.items():
             construct = table[number]
-            payload = construct.build(value)
+            payload = construct.encode(value)
             length = len(payload)
-            parts.append(_HEADER.pack(length + 4, number | construct.type_flags))
-            parts.append(payload)
+            built += pack(length + 4, number | construct.type_flags) + payload
             if length & 3:
-                parts.append(_PADDING[length & 3])
-        return b"".join(parts)
+                built += _PADDING[length & 3]
+        return built
 
     def name_of(self, number: int) -> str:
         """The C name of an attribute, such as OVS_DP_ATTR_NAME; the number where unknown."""

@@ -42,8 +42,8 @@ class PolicyType(IntEnum):
 class Value(Construct):
     """A kind of attribute payload.
 
-    `parse(payload, strict)` returns the Python value or raises DatapathError (EINVAL, ERANGE);
-    `build(value)` returns the payload, or raises TypeError, ValueError or struct.error.
+    `decode(payload, strict)` returns the Python value or raises DatapathError (EINVAL, ERANGE);
+    `encode(value)` returns the payload, or raises TypeError, ValueError or struct.error.
     `policy_type` is what CTRL_CMD_GETPOLICY reports; None where the kernel has no policy.
     """
 
@@ -52,12 +52,6 @@ class Value(Construct):
     """The smallest and largest number allowed, for integers; GETPOLICY reports them."""
     type_flags = 0
     """Bits that a sender sets in nla_type beside the number (NLA_F_NESTED)."""
-
-    def parse(self, payload: bytes, strict: bool = False) -> Any:
-        return self.decode(payload, strict)
-
-    def build(self, obj: Any) -> bytes:
-        return self.encode(obj)
 
     def decode(self, payload: bytes, strict: bool) -> Any:
         """The value in `payload`; raises DatapathError. Subclasses define it."""
@@ -119,10 +113,8 @@ class Integer(Value):
             raise DatapathError(ERANGE, f"integer out of range: {value}")
         return value
 
-    def build(self, obj: int) -> bytes:
+    def encode(self, obj: int) -> bytes:
         return self._pack(obj)
-
-    encode = build
 
     def format(self, obj: Any) -> str:
         return f"{obj:#x}" if self._hexadecimal else str(obj)
@@ -276,12 +268,13 @@ class Structure(Value):
         super().__init__()
         self._structure = structure
         self._size = structure.size
+        self._pack = structure.pack
 
     def decode(self, payload: bytes, strict: bool) -> Any:
         return self._structure.parse(payload) if len(payload) >= self._size else payload
 
     def encode(self, obj: Any) -> bytes:
-        return self._structure.build(obj)
+        return self._pack(*obj)
 
     def format(self, obj: Any) -> str:
         if isinstance(obj, bytes):
