@@ -1,0 +1,1 @@
+"""The program `ovsdp-cuse`: arguments -> a call of the daemon or of the client -> text or JSON."""

@@ -1,0 +1,93 @@
+"""`serve`: the daemon in the foreground."""
+
+from __future__ import annotations
+
+import grp
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ovsdp_cuse import daemon, logs
+from ovsdp_cuse.configuration import (
+    DEFAULT_FILE,
+    LOG_FORMATS,
+    LOG_LEVELS,
+    NODE_KINDS,
+    Configuration,
+    ConfigurationError,
+    load,
+    parse_mode,
+)
+from ovsdp_cuse.device.node import Node, NodeError
+from ovsdp_cuse.families.registry import Family, RegistryError
+
+
+class Mode(click.ParamType):
+    """Permission bits in octal."""
+
+    name = "octal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return value if isinstance(value, int) else parse_mode(value)
+        except ConfigurationError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help=f"TOML file of the settings below, spelled with '_'.  [default: {DEFAULT_FILE}, if there]",
+)
+@click.option(
+    "--node", type=click.Choice(NODE_KINDS), help="Kind of device; auto is CUSE, else FUSE."
+)
+@click.option("--name", help="Name of the CUSE device, in /dev.")
+@click.option("--path", help="Where the FUSE file goes.  [default: /dev/NAME]")
+@click.option("--mode", type=Mode(), help="Who may open it.  [default: 0660]")
+@click.option("--owner", help="User name or number.  [default: root]")
+@click.option("--group", help="Group name or number.  [default: openvswitch, if there, else root]")
+@click.option("--handle-limit", type=int, help="How many handles may be open.  [default: 512]")
+@click.option("--queue-limit", type=int, help="Bytes that may wait on a handle.  [default: 4 MiB]")
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="[default: info]")
+@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="[default: text]")
+@click.option("--trace/--no-trace", default=None, help="Print every message, decoded.")
+def serve(file: Path | None, **settings: Any) -> None:
+    """Make the device and serve it until Ctrl-C or SIGTERM.
+
+    Settings are read from the file, and then from the options. The log goes to standard error.
+    Where there can be no device the exit status is 1, and one line says why.
+    """
+    try:
+        configuration = load(file, settings)
+        logs.configure(configuration.log_level, configuration.log_format)
+        registry = daemon.load_registry()
+        daemon.main(configuration, None, _banner(configuration, registry))
+    except (ConfigurationError, NodeError, RegistryError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _banner(configuration: Configuration, families: Iterable[Family]) -> Callable[[Node], None]:
+    """What says on standard output that clients can come: its first line begins with "serving"."""
+
+    def show(node: Node) -> None:
+        permissions = configuration.permissions()
+        click.echo(
+            f"serving {node.path} ({node.kind.upper()} node, mode {permissions.mode:04o}, "
+            f"group {_group_name(permissions.gid)})\n"
+            f"families: {', '.join(family.schema.name for family in families)}\n"
+            "stop it with Ctrl-C, or SIGTERM"
+        )
+
+    return show
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
