@@ -35,7 +35,7 @@ from ovsdp_cuse.errors import DatapathError, LayoutError
 from ovsdp_cuse.families.dump import Dump
 from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
-from ovsdp_cuse.families.request import Answer, Body, Context, Request
+from ovsdp_cuse.families.request import Body, Context, Request
 from ovsdp_cuse.families.session import Access, Owner, Session
 from ovsdp_cuse.families.tap import Direction, Tap
 from ovsdp_cuse.wire.attributes import Attributes, offset_of
@@ -131,21 +131,23 @@ class Dispatcher:
         data: what the client's buffer held, empty without _IOC_WRITE. out_size: bytes that it
         takes back, 0 without _IOC_READ.
         """
-        if session.running is not None:
-            raise DatapathError(EBUSY, "another request is running on this handle")
-        if ioctl is None:
-            raise DatapathError(ENOTTY, "no such ioctl")
-        session.running = mine = object()
         try:
-            return await self._ioctls[ioctl](session, data, out_size)
+            if session.running is not None:
+                raise DatapathError(EBUSY, "another request is running on this handle")
+            if ioctl is None:
+                raise DatapathError(ENOTTY, "no such ioctl")
+            session.running = mine = object()
+            try:
+                return await self._ioctls[ioctl](session, data, out_size)
+            finally:
+                # A request that waits for an event has given the handle free, and another may
+                # have it.
+                if session.running is mine:
+                    session.running = None
         except DatapathError as error:
             if self.tap is not None:
-                self.tap.refused(session, ioctl.name, error)
+                self.tap.refused(session, ioctl.name if ioctl is not None else "ioctl", error)
             raise
-        finally:
-            # A request that waits for an event has given the handle free, and another may have it.
-            if session.running is mine:
-                session.running = None
 
     async def _get_pid(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         if out_size < 4:
@@ -156,10 +158,7 @@ class Dispatcher:
         _check_output(out_size)
         kept = session.take(Kind.KEPT, out_size)
         if not kept and session.dump is not None:
-            dump = session.dump
-            kept = dump.next_part(out_size)
-            if dump.done:
-                session.dump = None
+            return self._next_part(session, session.dump, out_size)
         return self._give(session, kept)
 
     async def _read_event(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
@@ -175,26 +174,28 @@ class Dispatcher:
         if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
             session.dump = self._start_dump(request)
         else:
-            answer = await self._handle(request)
-            self._notify(request, answer, None)
+            await self._handle(request)
         return IoctlResult(len(data))
 
     async def _transact(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         if out_size:
             _check_output(out_size)
         request = self._check(session, DeviceOperation.TRANSACT, data, out_size)
+        dump = None
+        reply = None
         try:
             if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
-                session.dump = self._start_dump(request)
-                return await self._read(session, b"", out_size) if out_size else IoctlResult(0)
-            answer = await self._handle(request)
-            reply = self._notify(request, answer, None)
-            if reply is None and request.header.flags & NLM_F_ACK:
-                reply = build_error(data, 0, capped=True, portid=session.pid)
+                session.dump = dump = self._start_dump(request)
+            else:
+                reply, _group = await self._handle(request)
+                if reply is None and request.header.flags & NLM_F_ACK:
+                    reply = build_error(data, 0, capped=True, portid=session.pid)
         except DatapathError as error:
             if not out_size:
                 raise
             reply = self._build_error(request.data, session, error, request.family, capped=True)
+        if dump is not None and out_size:
+            return self._next_part(session, dump, out_size)
         if reply is None or not out_size:
             return IoctlResult(0)
         if len(reply) > out_size:
@@ -204,6 +205,12 @@ class Dispatcher:
                 f"the reply has {len(reply)} bytes, the buffer {out_size}; READ returns it",
             )
         return self._give(session, reply)
+
+    def _next_part(self, session: Session, dump: Dump, out_size: int) -> IoctlResult:
+        part = dump.next_part(out_size)
+        if dump.done:
+            session.dump = None
+        return self._give(session, part)
 
     def _give(self, session: Session, datagram: bytes) -> IoctlResult:
         if self.tap is not None and datagram:
@@ -343,10 +350,9 @@ class Dispatcher:
                 raise DatapathError(EBUSY, "a dump is running on this handle")
             session.start_stream_dump(self._start_dump(request))
             return True
-        answer = await self._handle(request)
         echo = bool(request.header.flags & NLM_F_ECHO)
-        reply = self._notify(request, answer, session if echo else None)
-        if reply is not None and (answer.group is None or echo):
+        reply, group = await self._handle(request, session if echo else None)
+        if reply is not None and (group is None or echo):
             session.put(Kind.REPLY, reply)
         return False
 
@@ -379,14 +385,22 @@ class Dispatcher:
 
     # Both doors --------------------------------------------------------------------------------
 
-    async def _handle(self, request: Request) -> Answer:
+    async def _handle(
+        self, request: Request, exclude: Session | None = None
+    ) -> tuple[bytes | None, int | None]:
+        """Run the handler, notify the group of its answer, and return its message and the group.
+
+        exclude: a session that is not notified, because it gets the message as its reply.
+        """
         command = request.command
         if command.handler is None:
             raise DatapathError(EOPNOTSUPP, f"{command.name} is for dumps (NLM_F_DUMP) only")
         if request.invalid is not None:
             raise request.invalid
         try:
-            return await command.handler(request)
+            answer = await command.handler(request)
+            body = answer.body
+            message = body.build(request) if isinstance(body, Body) else body
         except DatapathError:
             raise
         except Exception:
@@ -394,6 +408,9 @@ class Dispatcher:
             raise DatapathError(
                 EIO, f"the handler of {command.name} failed; the daemon's log says why"
             ) from None
+        if answer.group is not None and message is not None:
+            self._sessions.multicast(answer.group, message, exclude)
+        return message, answer.group
 
     @staticmethod
     def _start_dump(request: Request) -> Dump:
@@ -403,16 +420,6 @@ class Dispatcher:
         if command.validates_dump and request.invalid is not None:
             raise request.invalid
         return Dump(request, command.dump(request))
-
-    def _notify(self, request: Request, answer: Answer, exclude: Session | None) -> bytes | None:
-        """Build an answer's message, give it to the group, and return it."""
-        body = answer.body
-        if body is None:
-            return None
-        message = body.build(request) if isinstance(body, Body) else body
-        if answer.group is not None:
-            self._sessions.multicast(answer.group, message, exclude)
-        return message
 
     @staticmethod
     def _build_error(

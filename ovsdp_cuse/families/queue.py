@@ -46,7 +46,9 @@ class Queue:
 
     def append(self, kind: Kind, datagram: bytes) -> bool:
         """Queue a datagram; False if it was dropped for want of room (`overrun` is set then)."""
-        if self.congested or (self.bytes and self.bytes + len(datagram) > self.limit):
+        # A kept reply was promised to its client, so congestion does not count for it.
+        refused = self.congested and kind is not Kind.KEPT
+        if refused or (self.bytes and self.bytes + len(datagram) > self.limit):
             self.dropped += 1
             if not self.congested:
                 self.congested = self.overrun = True
