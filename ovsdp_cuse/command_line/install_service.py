@@ -1,0 +1,205 @@
+"""`install-service` and `uninstall-service`: the daemon as a service of systemd, and back.
+
+Each step prints one line. A step that fails says what that means, the others are done all the
+same, and the exit status is 1. Running a command twice is harmless.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ovsdp_cuse.command_line import service_files
+from ovsdp_cuse.command_line.service_files import TARGETS, UNIT, InstallationError
+from ovsdp_cuse.configuration import DEFAULT_FILE
+
+SYSTEMD_RUNS = Path("/run/systemd/system")  # sd_booted(3)
+UDEV_RUNS = Path("/run/udev/control")
+SYSTEM = Path("/")
+SYSTEM_PROGRAMS = ":/usr/sbin:/sbin"
+"""Added to PATH: there are modprobe and systemd-sysusers, also where `su` left a user's PATH."""
+
+NO_CUSE = (
+    "the service cannot start before a kernel runs that has the module cuse (CONFIG_CUSE; "
+    "Debian: linux-image-amd64, but not its cloud kernels)"
+)
+
+
+@dataclass
+class Steps:
+    """Does steps on the system below `root`, prints each, and remembers whether one failed."""
+
+    root: Path
+    failed: bool = field(default=False, init=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether it is the running system."""
+        return self.root == SYSTEM
+
+    def place(self, target: Path) -> Path:
+        """Where a file of the system is below the root."""
+        return self.root / target.relative_to("/")
+
+    def write(self, target: Path, text: str) -> None:
+        """Make a file what it should be; a configuration that is there stays."""
+        file = self.place(target)
+        before = file.read_text() if file.exists() else None
+        if before is not None and target == DEFAULT_FILE:
+            print_step(target, "kept")
+            return
+        if before == text:
+            print_step(target, "is there")
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o644)
+        print_step(target, "written" if before is None else "updated")
+
+    def remove(self, target: Path) -> None:
+        """Remove a file, but not a configuration that somebody changed."""
+        file = self.place(target)
+        if not file.exists():
+            print_step(target, "was not there")
+        elif target == DEFAULT_FILE and file.read_text() != service_files.shipped(target.name):
+            print_step(target, "kept: it has been changed")
+        else:
+            file.unlink()
+            print_step(target, "removed")
+
+    def run(self, *command: str, otherwise: str) -> None:
+        """Run a program; where it fails, say that and what it means."""
+        environment = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + SYSTEM_PROGRAMS}
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        except FileNotFoundError:
+            self._fail(command, "there is no such program", otherwise)
+        except subprocess.CalledProcessError as error:
+            self._fail(command, error.stderr.strip() or f"status {error.returncode}", otherwise)
+        else:
+            print_step(" ".join(command), "done")
+
+    def systemctl(self, *arguments: str, otherwise: str) -> None:
+        """Run systemctl on the system below the root."""
+        place = () if self.live else (f"--root={self.root}",)
+        self.run("systemctl", *place, *arguments, UNIT, otherwise=otherwise)
+
+    def reload(self) -> None:
+        """Tell systemd and udev that their files changed."""
+        self.run("systemctl", "daemon-reload", otherwise="the change is seen after the next boot")
+        if UDEV_RUNS.exists():
+            self.run("udevadm", "control", "--reload", otherwise="udev keeps its old rules")
+        else:
+            print_step("udev", "does not run here; the daemon sets owner and mode itself")
+
+    def _fail(self, command: tuple[str, ...], why: str, otherwise: str) -> None:
+        self.failed = True
+        print_step(" ".join(command), f"FAILED: {why}")
+        click.echo(f"  {otherwise}")
+
+
+def print_step(what: object, outcome: str) -> None:
+    """One line of what was done."""
+    click.echo(f"{what}: {outcome}")
+
+
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    default=SYSTEM,
+    show_default=True,
+    help="Only change the files of the system in this directory.",
+)
+
+
+@click.command("install-service")
+@root_option
+@click.option("--enable/--no-enable", default=True, help="Start it at boot.  [default: enable]")
+@click.option("--now", is_flag=True, help="Start it now; one that runs is left alone.")
+def install_service(root: Path, enable: bool, now: bool) -> None:
+    """Make `serve` a service of systemd, ovsdp-cuse.service.
+
+    Puts in place, below /etc: the unit, which starts this very program; the udev rule and the group
+    openvswitch, whose members may use the device; the loading of the kernel's module cuse; and a
+    configuration, ovsdp-cuse.toml, unless there is one. Then has systemd and udev read them.
+    """
+    steps = _steps(root, "install-service")
+    if now and not steps.live:
+        raise click.UsageError("--now is for the running system, --root for another")
+    _guarded(lambda: _install(steps))
+    if enable:
+        steps.systemctl("enable", otherwise="it does not start at boot")
+    if now:
+        steps.systemctl("start", otherwise=f"see: journalctl -u {UNIT}")
+    _finish(steps)
+    if steps.live and not now:
+        click.echo(f"To start it: systemctl start {UNIT}")
+
+
+@click.command("uninstall-service")
+@root_option
+def uninstall_service(root: Path) -> None:
+    """Stop the service and remove what install-service put in place.
+
+    What others may rely on by now is kept: a configuration that has been changed, the group
+    openvswitch, the loaded module.
+    """
+    steps = _steps(root, "uninstall-service")
+    _guarded(lambda: _uninstall(steps))
+    _finish(steps)
+
+
+def _install(steps: Steps) -> None:
+    for target, text in service_files.contents().items():
+        steps.write(target, text)
+    for path in service_files.writable_by_others(service_files.locations()):
+        print_step("warning", f"not only root may change {path}, and the service runs it as root")
+    if not steps.live:
+        return
+    sysusers = str(TARGETS["sysusers.d/ovsdp-cuse.conf"])
+    steps.run("systemd-sysusers", sysusers, otherwise="the group openvswitch may be missing")
+    steps.reload()
+    steps.run("modprobe", "cuse", otherwise=NO_CUSE)
+
+
+def _uninstall(steps: Steps) -> None:
+    if steps.place(TARGETS[UNIT]).exists():
+        now = ("--now",) if steps.live else ()
+        steps.systemctl("disable", *now, otherwise="it may still run, or start at boot")
+        if steps.live:
+            steps.systemctl("reset-failed", otherwise="systemd still remembers its last failure")
+    for target in TARGETS.values():
+        steps.remove(target)
+    if steps.live:
+        steps.reload()
+
+
+def _steps(root: Path, command: str) -> Steps:
+    if root == SYSTEM and not SYSTEMD_RUNS.is_dir():
+        raise click.ClickException(
+            f"systemd does not run here (there is no {SYSTEMD_RUNS}). Start 'ovsdp-cuse serve' in "
+            "another way, or name the root directory of a system that has it: --root DIR"
+        )
+    if root == SYSTEM and os.geteuid() != 0:
+        raise click.ClickException(f"this takes root: sudo ovsdp-cuse {command}")
+    return Steps(root)
+
+
+def _guarded(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except InstallationError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+
+
+def _finish(steps: Steps) -> None:
+    if steps.failed:
+        raise click.ClickException("not every step was done; see FAILED above")
