@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 import trio
@@ -68,25 +68,28 @@ async def run(
         log.warning("no CUSE node, serving a FUSE file instead", why=problem)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         try:
-            channel = await node.attach()
-            server = Server(channel, node.connection, Dispatcher(context, tap), node.wait_limit_s)
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
+                channel = await node.attach()
+                server = Server(
+                    channel, node.connection, Dispatcher(context, tap), node.wait_limit_s
+                )
                 nursery.start_soon(_serve, server, node)
                 await node.publish()
                 nursery.start_soon(notifier.feed_watchdog)
                 notifier.notify(READY=1, STATUS=f"serving {node.path}", MAINPID=os.getpid())
                 log.info("serving", node=node.kind, path=str(node.path))
                 on_ready(node)
-                async for number in signals:
-                    log.info("stopping", signal=signal.Signals(number).name)
-                    break
-                notifier.notify(STOPPING=1)
-                nursery.cancel_scope.cancel()
-        except* NodeError as group:
-            raise _first(group) from None
         finally:
+            notifier.notify(STOPPING=1)
             with trio.CancelScope(shield=True):
                 await node.withdraw()
+
+
+async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        log.info("stopping", signal=signal.Signals(number).name)
+        scope.cancel()
 
 
 async def _serve(server: Server, node: Node) -> None:
@@ -100,21 +103,15 @@ async def _serve(server: Server, node: Node) -> None:
         raise NodeError(problem) from None
 
 
-def _first(group: BaseExceptionGroup[NodeError]) -> NodeError:
-    for error in group.exceptions:
-        return error if isinstance(error, NodeError) else _first(error)
-    raise AssertionError("an exception group is never empty")
-
-
 def main(configuration: Configuration, tap: Tap | None, on_ready: Callable[[Node], None]) -> None:
     """Run the daemon in the foreground; NodeError and RegistryError as `run` raises them."""
     try:
         trio.run(run, configuration, tap, on_ready)
     except BaseExceptionGroup as group:
-        raise single(group) from None
+        raise _single(group) from None
 
 
-def single(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The exception in a group that holds just one, however deep; else the group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
