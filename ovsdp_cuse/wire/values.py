@@ -179,7 +179,9 @@ class String(Value):
         return obj.encode("utf-8", "surrogateescape") + b"\0"
 
     def format(self, obj: Any) -> str:
-        return f'"{obj}"'
+        # What a client sends must not steer the terminal that it is shown on.
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in obj)
+        return f'"{shown}"'
 
 
 class Binary(Value):
