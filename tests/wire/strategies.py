@@ -1,0 +1,72 @@
+"""Hypothesis strategies, read off the schemas: a value for each kind, attributes for each set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ovsdp_cuse.wire.attributes import Attributes, AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.family import FamilySchema, Message
+from ovsdp_cuse.wire.values import (
+    Binary,
+    Flag,
+    Integer,
+    IntegerArray,
+    String,
+    Structure,
+    Value,
+)
+
+U16 = st.integers(0, 2**16 - 1)
+U32 = st.integers(0, 2**32 - 1)
+S32 = st.integers(-(2**31), 2**31 - 1)
+
+
+def values(value: Value) -> st.SearchStrategy[Any]:
+    """Everything that a kind of attribute may hold."""
+    match value:
+        case Integer(bounds=(lowest, highest)):
+            return st.integers(lowest, highest)
+        case String(maximum=maximum):
+            # Names are bytes: what is no UTF-8 is a surrogate in Python, as in os.fsdecode().
+            names = st.binary(max_size=maximum).map(lambda name: name.replace(b"\0", b"x"))
+            return names.map(lambda name: name.decode("utf-8", "surrogateescape"))
+        case Binary(minimum=minimum, maximum=maximum):
+            return st.binary(min_size=minimum, max_size=min(maximum or 64, 64))
+        case Flag():
+            return st.just(True)
+        case IntegerArray():
+            return st.lists(U32, min_size=1, max_size=8).map(tuple)
+        case Structure():
+            size = len(value.encode(value.decode(bytes(4096), False)))
+            return st.binary(min_size=size, max_size=size).map(lambda b: value.decode(b, False))
+        case Nested(attributes=inner):
+            return attributes(inner)
+        case NestedArray(element=element):
+            return st.dictionaries(st.integers(0, 2**14 - 1), values(element), max_size=4)
+    raise AssertionError(f"no strategy for {value!r}")
+
+
+def attributes(attribute_set: AttributeSet) -> st.SearchStrategy[Attributes]:
+    """Any of a set's attributes, each at most once, in any order."""
+    pairs = [st.tuples(st.just(n), values(v)) for n, v in attribute_set.table.items()]
+    if not pairs:
+        return st.just({})
+    return st.lists(st.one_of(pairs), unique_by=lambda pair: pair[0]).map(dict)
+
+
+@st.composite
+def messages(draw: st.DrawFn, schema: FamilySchema) -> Message:
+    """Any message of a family."""
+    command = draw(st.sampled_from([int(command) for command in schema.commands]))
+    return Message(
+        type=draw(U16),
+        command=command,
+        attributes=draw(attributes(schema.attributes_of(command))),
+        dp_ifindex=draw(S32) if schema.header_size else 0,
+        flags=draw(U16),
+        sequence=draw(U32),
+        pid=draw(U32),
+        version=draw(st.integers(0, 255)),
+    )
