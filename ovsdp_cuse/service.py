@@ -22,7 +22,8 @@ class Notifier:
             self._address = "\0" + self._address[1:]
         own = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         limit_us = environment.get("WATCHDOG_USEC", "") if own else ""
-        self.watchdog_interval_s = int(limit_us) / 2e6 if limit_us.isdecimal() else None
+        limit_s = int(limit_us) / 1e6 if limit_us.isdecimal() else 0.0
+        self.watchdog_interval_s = limit_s / 2 or None
         """Half the time after which the service manager would take us for hung."""
 
     def notify(self, **variables: str | int) -> None:
@@ -32,7 +33,8 @@ class Notifier:
         datagram = "\n".join(f"{name}={value}" for name, value in variables.items()).encode()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             try:
-                sender.sendto(datagram, self._address)
+                # Not to wait: a busy manager must not hold up the clients of the device.
+                sender.sendto(datagram, socket.MSG_DONTWAIT, self._address)
             except OSError:
                 # The manager went away or its queue is full; the watchdog decides what follows.
                 return

@@ -12,6 +12,8 @@ import click
 
 COMMANDS: dict[str, str] = {
     "serve": "serve:serve",
+    "install-service": "install_service:install_service",
+    "uninstall-service": "install_service:uninstall_service",
 }
 """Command -> module of this package and the name of its click command, in the order of --help."""
 
