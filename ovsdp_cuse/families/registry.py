@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.wire.family import FamilySchema
-from ovsdp_cuse.wire.genetlink import OperationFlag
+from ovsdp_cuse.wire.genetlink import GENL_NAMSIZ, OperationFlag
 from ovsdp_cuse.wire.netlink import NLMSG_MIN_TYPE
 
 if TYPE_CHECKING:
@@ -175,6 +175,10 @@ class Registry:
         if not NLMSG_MIN_TYPE <= schema.id <= 0xFFFF:
             raise RegistryError(
                 f"family {schema.name}: the id {schema.id:#x} is not in {NLMSG_MIN_TYPE:#x}..0xffff"
+            )
+        if not 0 < len(schema.name.encode()) < GENL_NAMSIZ:
+            raise RegistryError(
+                f"family {schema.name}: a name has 1 to {GENL_NAMSIZ - 1} characters"
             )
         for group in family.groups:
             taken = self._groups.setdefault(group.id, group)
