@@ -88,6 +88,13 @@ def _not_permitted(command: Command) -> DatapathError:
     return DatapathError(EPERM, f"{command.name} needs a handle that was opened for writing")
 
 
+def _failed(request: Request) -> DatapathError:
+    """Log the exception that a handler has just raised; EIO is what its client learns of it."""
+    command = request.command.name
+    log.exception("a handler failed", command=command, pid=request.session.pid)
+    return DatapathError(EIO, f"the handler of {command} failed; the daemon's log says why")
+
+
 class Dispatcher:
     """Routes what comes through the doors of any handle; `tap` sees every message."""
 
@@ -404,10 +411,7 @@ class Dispatcher:
         except DatapathError:
             raise
         except Exception:
-            log.exception("a handler failed", command=command.name, pid=request.session.pid)
-            raise DatapathError(
-                EIO, f"the handler of {command.name} failed; the daemon's log says why"
-            ) from None
+            raise _failed(request) from None
         if answer.group is not None and message is not None:
             self._sessions.multicast(answer.group, message, exclude)
         return message, answer.group
@@ -419,7 +423,12 @@ class Dispatcher:
             raise DatapathError(EOPNOTSUPP, f"{command.name} has no dump")
         if command.validates_dump and request.invalid is not None:
             raise request.invalid
-        return Dump(request, command.dump(request))
+        try:
+            return Dump(request, command.dump(request))
+        except DatapathError:
+            raise
+        except Exception:
+            raise _failed(request) from None
 
     @staticmethod
     def _build_error(
