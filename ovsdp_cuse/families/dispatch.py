@@ -297,33 +297,35 @@ class Dispatcher:
         continues: whether `data` goes on from the last write. The kernel cuts a write of more
         than 32 pages, or of more than 32 buffers, and may do so in the middle of a message: such
         a message is handled when its rest has come. Where no rest comes, it was cut short by the
-        client, and is swallowed with all after it, as netlink does.
+        client, and is swallowed; so is, with all that follows, a message whose nlmsg_len cannot
+        be: both as netlink does.
         """
         size = len(data)
+        start = 0
         if continues:
-            data = session.cut_message + data
-        session.cut_message = b""
-        taken = 0
+            if session.unfinished is None:
+                return size
+            rest, start = session.unfinished
+            data = rest + data
+        session.unfinished = None
+        end = len(data)
         try:
-            while len(data) - taken >= NETLINK_HEADER_SIZE:
-                length = int.from_bytes(data[taken : taken + 4], byteorder)
-                if length < NETLINK_HEADER_SIZE:
+            while end - start >= NETLINK_HEADER_SIZE:
+                length = int.from_bytes(data[start : start + 4], byteorder)
+                if not NETLINK_HEADER_SIZE <= length <= MESSAGE_MAXIMUM:
                     return size
-                if length > len(data) - taken:
+                if length > end - start:
                     break
-                await self._stream_message(session, data[taken : taken + length])
-                taken = min(taken + ((length + 3) & ~3), len(data))
+                await self._stream_message(session, data[start : start + length])
+                start += (length + 3) & ~3
         except trio.Cancelled:
             # A signal: what has been done cannot be undone, so say how far it went. The scope
             # that was cancelled is this request's alone and ends with it.
-            taken -= len(data) - size
+            taken = min(start, end) - (end - size)
             if taken > 0:
                 return taken
             raise
-        rest = data[taken:]
-        if len(rest) >= 4 and int.from_bytes(rest[:4], byteorder) > MESSAGE_MAXIMUM:
-            raise DatapathError(EMSGSIZE, f"a message has at most {MESSAGE_MAXIMUM} bytes")
-        session.cut_message = rest
+        session.unfinished = data[start:], max(start - end, 0)
         return size
 
     async def read(self, session: Session, size: int, nonblocking: bool) -> bytes:

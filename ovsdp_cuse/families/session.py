@@ -68,8 +68,9 @@ class Session:
         """What the device door is doing on this handle, for the in-use guard."""
         self.pending: set[Kind] = set()
         """The kinds of datagram for which a WIN_PEND request waits."""
-        self.cut_message = b""
-        """The beginning of a message that the kernel has cut between two parts of a write."""
+        self.unfinished: tuple[bytes, int] | None = None
+        """Where the kernel may have cut a write in two: the beginning of a message, and how many
+        bytes of padding are still to come; None where nothing more of the write counts."""
         self.closed = False
         self.on_readable: Callable[[], None] | None = None
         """Called, once, when the next datagram arrives; the device arms it for poll."""
@@ -168,7 +169,7 @@ class Session:
         self.closed = True
         self.queue.clear()
         self.dump = self.stream_dump = self.on_readable = None
-        self.cut_message = b""
+        self.unfinished = None
         self.groups.clear()
         self._arrivals.unpark_all()
 
