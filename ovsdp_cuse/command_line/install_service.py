@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,8 @@ class Steps:
 
     def run(self, *command: str, otherwise: str) -> None:
         """Run a program; where it fails, say that and what it means."""
-        environment = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + SYSTEM_PROGRAMS}
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+            _run(command).check_returncode()
         except FileNotFoundError:
             self._fail(command, "there is no such program", otherwise)
         except subprocess.CalledProcessError as error:
@@ -102,6 +101,11 @@ class Steps:
         self.failed = True
         print_step(" ".join(command), f"FAILED: {why}")
         click.echo(f"  {otherwise}")
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + SYSTEM_PROGRAMS}
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
 def print_step(what: object, outcome: str) -> None:
@@ -172,8 +176,8 @@ def _uninstall(steps: Steps) -> None:
     if steps.place(TARGETS[UNIT]).exists():
         now = ("--now",) if steps.live else ()
         steps.systemctl("disable", *now, otherwise="it may still run, or start at boot")
-        if steps.live:
-            steps.systemctl("reset-failed", otherwise="systemd still remembers its last failure")
+        if steps.live and _run(("systemctl", "is-failed", "--quiet", UNIT)).returncode == 0:
+            steps.systemctl("reset-failed", otherwise="systemd still lists it as failed")
     for target in TARGETS.values():
         steps.remove(target)
     if steps.live:
