@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from errno import EEXIST, EINVAL, ENODEV, ERANGE
-from itertools import count
+from errno import EEXIST, EINVAL, ENFILE, ENODEV, ERANGE
 from typing import NewType
 
 from ovsdp_cuse.errors import DatapathError
@@ -22,6 +21,11 @@ MASKS_CACHE_SIZE_DEFAULT = 256
 """MC_DEFAULT_HASH_ENTRIES of net/openvswitch/flow_table.h."""
 
 IFINDEX_MAXIMUM = 2**31 - 1
+
+NAME_MAXIMUM = 15
+"""Bytes of an interface's name: IFNAMSIZ less its NUL."""
+NAME_NUMBERS = 32768
+"""How many numbers a "%d" in a name may become: the bits of a page (__dev_alloc_name())."""
 
 
 @dataclass(slots=True)
@@ -111,7 +115,8 @@ class Switch:
         """Make a datapath; `index` 0 lets the switch choose one.
 
         A "%d" in the name is replaced by the lowest number that makes it unique. Raises EINVAL for
-        a name that no interface may have, EEXIST for a name or index in use.
+        a name that no interface may have, EEXIST for a name or index in use, ENFILE where no number
+        is free.
         """
         name = self._expand(name)
         if name in self._by_name:
@@ -139,8 +144,13 @@ class Switch:
             return name
         if name.count("%") != 1 or "%d" not in name:
             raise DatapathError(EINVAL, f"{name!r} may have one '%d' and no other '%'")
-        candidates = (name.replace("%d", str(number)) for number in count())
-        return next(candidate for candidate in candidates if candidate not in self._by_name)
+        for number in range(NAME_NUMBERS):
+            candidate = name.replace("%d", str(number))
+            if len(candidate.encode("utf-8", "surrogateescape")) > NAME_MAXIMUM:
+                break
+            if candidate not in self._by_name:
+                return candidate
+        raise DatapathError(ENFILE, f"no number is free for {name!r}")
 
     def _free_index(self) -> int:
         if len(self._by_index) >= IFINDEX_MAXIMUM:
