@@ -37,7 +37,7 @@ Reply = Message | NetlinkError
 def build(
     schema: FamilySchema,
     command: int,
-    attributes: Mapping[int, Any] | None = None,
+    attributes: Mapping[Any, Any] | None = None,
     *,
     flags: int = 0,
     dp_ifindex: int = 0,

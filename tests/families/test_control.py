@@ -1,0 +1,217 @@
+"""ovs_win_control: PID, protocol, memberships, upcalls and waiting, in both editions."""
+
+from __future__ import annotations
+
+import struct
+from errno import EAGAIN, EBUSY, EINVAL, EPERM
+
+import pytest
+import trio
+import trio.testing
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.datapath import GROUP
+from ovsdp_cuse.families.dispatch import Ioctl
+from ovsdp_cuse.families.queue import Kind
+from ovsdp_cuse.families.session import Access
+from ovsdp_cuse.wire.attributes import Attributes
+from ovsdp_cuse.wire.control import (
+    CONTROL,
+    ControlCmd,
+    McastAttr,
+    PacketSubscribeAttr,
+    SocketAttr,
+)
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
+from ovsdp_cuse.wire.family import Message
+from ovsdp_cuse.wire.netlink import NETLINK_GENERIC, NETLINK_NETFILTER, NetlinkError
+from tests.families.doors import Daemon, Handle, build
+
+NEW = build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: "br0", DpAttr.UPCALL_PID: (0,)})
+WAIT = build(CONTROL, ControlCmd.WIN_PEND_REQ)
+WAIT_PACKET = build(CONTROL, ControlCmd.WIN_PEND_PACKET_REQ)
+
+
+def subscribe(group: int, join: int = 1) -> bytes:
+    return build(
+        CONTROL,
+        ControlCmd.MC_SUBSCRIBE_REQ,
+        {McastAttr.MCAST_GRP: group, McastAttr.MCAST_JOIN: join},
+    )
+
+
+def subscribe_packets(pid: int, subscribe: int = 1) -> bytes:
+    return build(
+        CONTROL,
+        ControlCmd.PACKET_SUBSCRIBE_REQ,
+        {PacketSubscribeAttr.PACKET_SUBSCRIBE: subscribe, PacketSubscribeAttr.PACKET_PID: pid},
+    )
+
+
+async def write_errno(handle: Handle, request: bytes) -> int:
+    with pytest.raises(DatapathError) as caught:
+        await handle.write_ioctl(request)
+    return caught.value.errno
+
+
+# WIN_GET_PID, SOCK_PROP -------------------------------------------------------------------------
+
+
+async def test_win_get_pid_as_in_2014(handle: Handle) -> None:
+    """A message of zeros, whatever the request's were, but for the PID."""
+    reply = await handle.transact_bytes(build(CONTROL, ControlCmd.WIN_GET_PID))
+    assert reply == struct.pack("=12xI8x", handle.pid)
+    with pytest.raises(DatapathError) as caught:
+        await handle.transact(build(CONTROL, ControlCmd.WIN_GET_PID), 23)
+    assert caught.value.errno == EINVAL
+
+
+async def test_command_0_is_told_apart_by_the_device_operation(daemon: Daemon) -> None:
+    handle = daemon.open()
+    assert len(await handle.transact_bytes(WAIT)) == 24
+    assert await write_errno(handle, WAIT) == EAGAIN
+
+
+@pytest.mark.parametrize("protocol", [NETLINK_GENERIC, NETLINK_NETFILTER])
+async def test_sock_prop(handle: Handle, protocol: int) -> None:
+    asked: Attributes = {int(SocketAttr.SOCK_PROTO): protocol, int(SocketAttr.SOCK_PID): handle.pid}
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, asked))
+    assert isinstance(reply, Message)
+    assert (reply.type, reply.command, reply.attributes) == (0x11, ControlCmd.SOCK_PROP, asked)
+    # Both are optional, and what was remembered is told.
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP))
+    assert isinstance(reply, Message)
+    assert reply.attributes == asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "offset"),
+    [
+        ({SocketAttr.SOCK_PROTO: 0}, 24),
+        ({SocketAttr.SOCK_PROTO: 15}, 24),
+        ({SocketAttr.SOCK_PROTO: 12, SocketAttr.SOCK_PID: 4711}, 32),
+    ],
+)
+async def test_sock_prop_refuses(handle: Handle, asked: Attributes, offset: int) -> None:
+    """Nothing is remembered then, and the answer points at the attribute, number 0 too."""
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, asked))
+    assert isinstance(reply, NetlinkError)
+    assert (reply.errno, reply.offset) == (EINVAL, offset)
+    assert handle.session.protocol == NETLINK_GENERIC
+
+
+# Events -----------------------------------------------------------------------------------------
+
+
+async def test_events(daemon: Daemon, handle: Handle) -> None:
+    watcher = daemon.open(Access.READ)
+    await watcher.write_ioctl(subscribe(GROUP.id))
+    await watcher.write_ioctl(subscribe(GROUP.id))
+    await handle.transact(NEW)
+    (event,) = await watcher.read_ioctl(Ioctl.READ_EVENT)
+    assert isinstance(event, Message)
+    assert (event.command, event.attributes[DpAttr.NAME]) == (DpCmd.NEW, "br0")
+    assert await watcher.read_ioctl(Ioctl.READ_EVENT) == []
+    await watcher.write_ioctl(subscribe(GROUP.id, 0))
+    await watcher.write_ioctl(subscribe(GROUP.id, 0))
+    await handle.transact(build(DATAPATH, DpCmd.DEL))
+    assert await watcher.read_ioctl(Ioctl.READ_EVENT) == []
+
+
+async def test_the_requester_gets_its_own_event_and_its_reply(handle: Handle) -> None:
+    await handle.write_ioctl(subscribe(GROUP.id))
+    reply = await handle.transact(NEW)
+    assert await handle.read_ioctl(Ioctl.READ_EVENT) == [reply]
+
+
+async def test_the_vport_group_has_its_number_of_v371(handle: Handle) -> None:
+    await handle.write_ioctl(subscribe(101))
+    assert handle.session.groups == {101}
+
+
+@pytest.mark.parametrize("group", [0, 100, 9999])
+async def test_groups_that_are_not_there(handle: Handle, group: int) -> None:
+    assert await write_errno(handle, subscribe(group)) == EINVAL
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        (ControlCmd.MC_SUBSCRIBE_REQ, {}),
+        (ControlCmd.MC_SUBSCRIBE_REQ, {McastAttr.MCAST_GRP: 101}),
+        (ControlCmd.MC_SUBSCRIBE_REQ, {McastAttr.MCAST_JOIN: 1}),
+        (ControlCmd.PACKET_SUBSCRIBE_REQ, {}),
+        (ControlCmd.PACKET_SUBSCRIBE_REQ, {PacketSubscribeAttr.PACKET_PID: 1}),
+        (ControlCmd.PACKET_SUBSCRIBE_REQ, {PacketSubscribeAttr.PACKET_SUBSCRIBE: 1}),
+    ],
+)
+async def test_both_attributes_are_needed(
+    handle: Handle, command: ControlCmd, asked: Attributes
+) -> None:
+    assert await write_errno(handle, build(CONTROL, command, asked)) == EINVAL
+
+
+# Packets ----------------------------------------------------------------------------------------
+
+
+async def test_upcalls(daemon: Daemon, handle: Handle) -> None:
+    upcall = daemon.context.sessions.upcall
+    packet = build(DATAPATH, DpCmd.GET)
+    await handle.write_ioctl(subscribe_packets(4711))
+    assert upcall(4711, packet)
+    assert await handle.ioctl(Ioctl.READ_PACKET, b"", 100) == packet
+    await handle.write_ioctl(subscribe_packets(4711, 0))
+    await handle.write_ioctl(subscribe_packets(4711, 0))
+    assert not upcall(4711, packet)
+
+
+async def test_upcalls_of_others(daemon: Daemon, handle: Handle) -> None:
+    other = daemon.open()
+    assert await write_errno(handle, subscribe_packets(other.pid)) == EPERM
+    await other.write_ioctl(subscribe_packets(4711))
+    assert await write_errno(handle, subscribe_packets(4711)) == EBUSY
+    other.close()
+    await handle.write_ioctl(subscribe_packets(4711))
+
+
+# Waiting ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"), [(WAIT, Kind.EVENT), (WAIT_PACKET, Kind.PACKET)], ids=["event", "packet"]
+)
+async def test_pend(daemon: Daemon, nursery: trio.Nursery, request_: bytes, kind: Kind) -> None:
+    handle = daemon.open(nonblocking=False)
+    nursery.start_soon(handle.write_ioctl, request_)
+    await trio.testing.wait_all_tasks_blocked()
+    assert await write_errno(handle, request_) == EBUSY
+    assert handle.session.pending == {kind}
+    handle.session.put(kind, NEW)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not handle.session.pending
+    await handle.write_ioctl(request_)  # at once, because it still waits to be read
+
+
+async def test_both_may_pend_at_once(daemon: Daemon, nursery: trio.Nursery) -> None:
+    handle = daemon.open(nonblocking=False)
+    nursery.start_soon(handle.write_ioctl, WAIT)
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(handle.write_ioctl, WAIT_PACKET)
+    await trio.testing.wait_all_tasks_blocked()
+    assert handle.session.pending == {Kind.EVENT, Kind.PACKET}
+    for kind in (Kind.EVENT, Kind.PACKET):
+        handle.session.put(kind, NEW)
+
+
+@pytest.mark.parametrize("request_", [WAIT, WAIT_PACKET])
+async def test_a_nonblocking_handle_does_not_wait(handle: Handle, request_: bytes) -> None:
+    assert await write_errno(handle, request_) == EAGAIN
+
+
+@pytest.mark.parametrize("command", [ControlCmd.EVENT_NOTIFY, ControlCmd.READ_NOTIFY])
+async def test_what_is_not_to_be_sent(handle: Handle, command: ControlCmd) -> None:
+    request = build(CONTROL, command)
+    assert await write_errno(handle, request) == EINVAL
+    with pytest.raises(DatapathError) as caught:
+        await handle.transact(request)
+    assert caught.value.errno == EINVAL
