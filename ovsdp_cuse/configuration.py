@@ -114,13 +114,12 @@ def load(file: Path | None, overrides: Mapping[str, Any]) -> Configuration:
 
     Raises ConfigurationError that names the file and the setting.
     """
-    settings: dict[str, Any] = {}
+    configuration = Configuration()
     if file is not None or DEFAULT_FILE.exists():
-        settings = _read(file or DEFAULT_FILE)
-    try:
-        configuration = Configuration(**settings)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{file or DEFAULT_FILE}: {error}") from None
+        try:
+            configuration = Configuration(**_read(file or DEFAULT_FILE))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{file or DEFAULT_FILE}: {error}") from None
     given = {name: value for name, value in overrides.items() if value is not None}
     return replace(configuration, **given)
 
@@ -129,15 +128,13 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads(file.read_text())
     except OSError as error:
-        raise ConfigurationError(f"{file}: {error.strerror}") from error
+        raise ConfigurationError(error.strerror) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: {error}") from error
+        raise ConfigurationError(str(error)) from error
     known = {field.name: field for field in fields(Configuration)}
     for name, value in settings.items():
         if name not in known:
-            raise ConfigurationError(
-                f"{file}: unknown setting {name!r}; there are {', '.join(known)}"
-            )
+            raise ConfigurationError(f"unknown setting {name!r}; there are {', '.join(known)}")
         default = known[name].default
         wanted = str if default is None else type(default)
         if name == "mode" and isinstance(value, str):
@@ -145,7 +142,5 @@ def _read(file: Path) -> dict[str, Any]:
         elif name in ("owner", "group") and isinstance(value, int):
             settings[name] = str(value)
         elif type(value) is not wanted:
-            raise ConfigurationError(
-                f"{file}: {name} is {type(value).__name__}, not {wanted.__name__}"
-            )
+            raise ConfigurationError(f"{name} is {type(value).__name__}, not {wanted.__name__}")
     return settings
