@@ -57,6 +57,11 @@ log = structlog.get_logger(__name__)
 MESSAGE_MAXIMUM = 212_992
 """Bytes of the longest message that a write may carry: net.core.wmem_default, which bounds a
 sendmsg on a netlink socket."""
+UNCUT = 31 * 4096
+"""Bytes of one buffer that the kernel passes on in one piece: 32 pages, and it may begin within
+one. Only a longer write goes on in another; a longer datagram cannot be read from every node."""
+ECHO_MAXIMUM = UNCUT - 4096
+"""Bytes of the longest message that its error echoes whole, so that there is room for a text."""
 
 
 class Ioctl(IntEnum):
@@ -298,7 +303,8 @@ class Dispatcher:
         than 32 pages, or of more than 32 buffers, and may do so in the middle of a message: such
         a message is handled when its rest has come. Where no rest comes, it was cut short by the
         client, and is swallowed; so is, with all that follows, a message whose nlmsg_len cannot
-        be: both as netlink does.
+        be: both as netlink does. EMSGSIZE for a message that is there, as far as can be seen, and
+        is longer than MESSAGE_MAXIMUM.
         """
         size = len(data)
         start = 0
@@ -313,14 +319,18 @@ class Dispatcher:
             while end - start >= NETLINK_HEADER_SIZE:
                 length = int.from_bytes(data[start : start + 4], byteorder)
                 if not NETLINK_HEADER_SIZE <= length <= MESSAGE_MAXIMUM:
+                    if length > MESSAGE_MAXIMUM and size >= UNCUT:
+                        raise DatapathError(
+                            EMSGSIZE, f"a message has at most {MESSAGE_MAXIMUM} bytes, not {length}"
+                        )
                     return size
                 if length > end - start:
                     break
                 await self._stream_message(session, data[start : start + length])
                 start += (length + 3) & ~3
-        except trio.Cancelled:
-            # A signal: what has been done cannot be undone, so say how far it went. The scope
-            # that was cancelled is this request's alone and ends with it.
+        except (trio.Cancelled, DatapathError):
+            # A signal, or a message too long: what has been done cannot be undone, so say how far
+            # it went. The scope that was cancelled is this request's alone and ends with it.
             taken = min(start, end) - (end - size)
             if taken > 0:
                 return taken
@@ -346,7 +356,8 @@ class Dispatcher:
             if is_request and await self._stream_request(session, data):
                 return  # a dump: NLMSG_DONE is its acknowledgement
         except DatapathError as error:
-            session.put(Kind.REPLY, self._build_error(data, session, error, family, capped=False))
+            capped = len(data) > ECHO_MAXIMUM
+            session.put(Kind.REPLY, self._build_error(data, session, error, family, capped))
         else:
             if header.flags & NLM_F_ACK:
                 session.put(Kind.REPLY, build_error(data, 0, capped=True, portid=session.pid))
