@@ -66,7 +66,7 @@ def receive_all(handle: Handle) -> list[Reply]:
     replies: list[Reply] = []
     while True:
         try:
-            replies += parse_all(handle.read(1 << 16))
+            replies += parse_all(handle.read(1 << 18))
         except BlockingIOError:
             return replies
 

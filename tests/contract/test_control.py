@@ -1,0 +1,311 @@
+"""The control family: PIDs, properties, subscriptions and waiting."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import pytest
+
+from tests.contract import control, datapaths
+from tests.contract.conftest import Open
+from tests.contract.doors import (
+    READ_EVENT,
+    READ_PACKET,
+    ask,
+    failure,
+    get_pid,
+    put,
+    receive,
+    take,
+    transact,
+)
+from tests.contract.messages import (
+    CONTROL,
+    DATAPATH,
+    ERROR,
+    attribute,
+    build,
+    parse,
+    u8,
+    u32,
+)
+from tests.nodes.interface import Handle, Node
+
+PENDS = [control.WIN_PEND_REQ, control.WIN_PEND_PACKET_REQ]
+
+
+def change(handle: Handle, index: int, sequence: int = 1) -> None:
+    """Something that members of the datapaths' group are told."""
+    request = build(DATAPATH, datapaths.SET, dp_ifindex=index, sequence=sequence)
+    assert ask(handle, request).type == DATAPATH
+
+
+def test_win_get_pid_replies_zeros_but_for_the_pid(handle: Handle) -> None:
+    reply = transact(handle, control.request(control.WIN_GET_PID, sequence=3), 24)
+    assert reply == bytes(12) + u32(get_pid(handle)) + bytes(8)
+
+
+def test_sock_prop_replies_protocol_and_pid(handle: Handle) -> None:
+    """As v3.7's clients ask when they make a socket."""
+    pid = get_pid(handle)
+    reply = ask(
+        handle,
+        control.request(
+            control.SOCK_PROP,
+            attribute(control.SOCK_PROTO, u32(control.NETLINK_GENERIC)),
+            attribute(control.SOCK_PID, u32(pid)),
+            sequence=1,
+            pid=pid,
+        ),
+    )
+    assert (reply.type, reply.command, reply.version) == (CONTROL, control.SOCK_PROP, 1)
+    assert (reply.sequence, reply.pid, reply.dp_ifindex) == (1, pid, 0)
+    assert len(reply.raw) == 40
+    assert reply.attributes == {
+        control.SOCK_PROTO: u32(control.NETLINK_GENERIC),
+        control.SOCK_PID: u32(pid),
+    }
+
+
+def test_sock_prop_remembers_the_protocol(handle: Handle, open_handle: Open) -> None:
+    netfilter = attribute(control.SOCK_PROTO, u32(control.NETLINK_NETFILTER))
+    empty = control.request(control.SOCK_PROP)
+    assert ask(handle, empty).number(control.SOCK_PROTO) == control.NETLINK_GENERIC
+    ask(handle, control.request(control.SOCK_PROP, netfilter))
+    assert ask(handle, empty).number(control.SOCK_PROTO) == control.NETLINK_NETFILTER
+    assert ask(open_handle(), empty).number(control.SOCK_PROTO) == control.NETLINK_GENERIC
+
+
+@pytest.mark.parametrize(
+    ("number", "value"), [(control.SOCK_PROTO, 0), (control.SOCK_PROTO, 15), (control.SOCK_PID, 99)]
+)
+def test_sock_prop_refuses_what_is_not_so(handle: Handle, number: int, value: int) -> None:
+    other = attribute(1 - number, u32(get_pid(handle) if number == control.SOCK_PROTO else 16))
+    bad = attribute(number, u32(value))
+    reply = ask(handle, control.request(control.SOCK_PROP, other, bad))
+    assert (reply.type, reply.errno, reply.offset) == (ERROR, 22, 32)
+
+
+def test_members_are_told_and_others_are_not(
+    open_handle: Open, handle: Handle, datapath: int
+) -> None:
+    member, other = open_handle(), open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    change(handle, datapath, 8)
+    event = parse(take(member, READ_EVENT))
+    assert (event.type, event.command, event.dp_ifindex) == (DATAPATH, datapaths.SET, datapath)
+    assert (event.sequence, event.pid) == (8, get_pid(handle)), "the requester's"
+    assert take(member, READ_EVENT) == b""
+    assert take(other, READ_EVENT) == b""
+
+
+def test_leaving_ends_a_membership(open_handle: Open, handle: Handle, datapath: int) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP, join=False))
+    put(member, control.subscribe(datapaths.GROUP))
+    put(member, control.subscribe(datapaths.GROUP, join=False))
+    change(handle, datapath)
+    assert take(member, READ_EVENT) == b""
+
+
+def test_joining_twice_is_joining_once(open_handle: Open, handle: Handle, datapath: int) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    put(member, control.subscribe(datapaths.GROUP))
+    change(handle, datapath)
+    assert take(member, READ_EVENT)
+    assert take(member, READ_EVENT) == b""
+    put(member, control.subscribe(datapaths.GROUP, join=False))
+    change(handle, datapath)
+    assert take(member, READ_EVENT) == b""
+
+
+def test_the_group_that_v3_7_joins_is_there(handle: Handle) -> None:
+    put(handle, control.subscribe(101))
+
+
+@pytest.mark.parametrize("join", [True, False])
+@pytest.mark.parametrize("group", [0, 100, 999, 2**32 - 1])
+def test_unknown_groups_are_refused(handle: Handle, group: int, join: bool) -> None:
+    assert failure(put, handle, control.subscribe(group, join)) == "EINVAL"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        (),
+        (attribute(control.MCAST_GRP, u32(datapaths.GROUP)),),
+        (attribute(control.MCAST_JOIN, u8(1)),),
+    ],
+    ids=["neither", "no MCAST_JOIN", "no MCAST_GRP"],
+)
+def test_subscribing_needs_group_and_join(handle: Handle, attributes: tuple[bytes, ...]) -> None:
+    request = control.request(control.MC_SUBSCRIBE_REQ, *attributes)
+    assert failure(put, handle, request) == "EINVAL"
+
+
+def test_events_wait_in_order_for_either_door(
+    open_handle: Open, handle: Handle, datapath: int
+) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    for sequence in (1, 2, 3):
+        change(handle, datapath, sequence)
+    assert parse(take(member, READ_EVENT)).sequence == 1
+    assert receive(member).sequence == 2
+    assert parse(take(member, READ_EVENT)).sequence == 3
+
+
+def test_an_event_that_does_not_fit_stays(open_handle: Open, handle: Handle, datapath: int) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    change(handle, datapath, 4)
+    assert failure(take, member, READ_EVENT, 24) == "EMSGSIZE"
+    assert parse(take(member, READ_EVENT)).sequence == 4
+
+
+def test_a_member_that_changes_something_is_replied_to_and_told(
+    handle: Handle, datapath: int
+) -> None:
+    put(handle, control.subscribe(datapaths.GROUP))
+    change(handle, datapath)
+    assert parse(take(handle, READ_EVENT)).command == datapaths.SET
+    assert take(handle, READ_EVENT) == b""
+
+
+def test_a_change_by_write_is_told_too(open_handle: Open, handle: Handle, datapath: int) -> None:
+    put(handle, control.subscribe(datapaths.GROUP))
+    put(handle, build(DATAPATH, datapaths.SET, dp_ifindex=datapath))
+    assert parse(take(handle, READ_EVENT)).command == datapaths.SET
+
+
+def test_packets_are_subscribed_to_by_pid(handle: Handle, open_handle: Open) -> None:
+    pid, other = get_pid(handle), open_handle()
+    put(handle, control.subscribe_packets(pid))
+    put(handle, control.subscribe_packets(pid))
+    assert take(handle, READ_PACKET) == b""
+    assert failure(put, other, control.subscribe_packets(pid)) == "EPERM"
+    put(handle, control.subscribe_packets(pid, join=False))
+    put(handle, control.subscribe_packets(pid, join=False))
+
+
+def test_a_pid_that_no_handle_has_goes_to_its_first_subscriber(
+    handle: Handle, open_handle: Open
+) -> None:
+    nobody, other = 0x7FFF0000, open_handle()
+    put(handle, control.subscribe_packets(nobody))
+    assert failure(put, other, control.subscribe_packets(nobody)) == "EBUSY"
+    handle.close()
+    assert get_pid(other), "on a FUSE node a close is told in the background"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        (),
+        (attribute(control.PACKET_SUBSCRIBE, u8(1)),),
+        (attribute(control.PACKET_PID, u32(1)),),
+    ],
+    ids=["neither", "no PACKET_PID", "no PACKET_SUBSCRIBE"],
+)
+def test_subscribing_to_packets_needs_both(handle: Handle, attributes: tuple[bytes, ...]) -> None:
+    request = control.request(control.PACKET_SUBSCRIBE_REQ, *attributes)
+    assert failure(put, handle, request) == "EINVAL"
+
+
+# Waiting -----------------------------------------------------------------------------------------
+
+
+def test_a_wait_ends_with_the_event(
+    node: Node, open_handle: Open, handle: Handle, datapath: int
+) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    wait = node.start(lambda: put(member, control.request(control.WIN_PEND_REQ)))
+    wait.wait_started()
+    change(handle, datapath, 6)
+    wait.result()
+    assert parse(take(member, READ_EVENT)).sequence == 6
+
+
+def test_a_wait_ends_at_once_where_an_event_waits(
+    open_handle: Open, handle: Handle, datapath: int
+) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    change(handle, datapath)
+    put(member, control.request(control.WIN_PEND_REQ))
+    put(member, control.request(control.WIN_PEND_REQ))
+    assert take(member, READ_EVENT)
+
+
+@pytest.mark.parametrize("command", PENDS)
+def test_a_handle_opened_nonblocking_does_not_wait(open_handle: Open, command: int) -> None:
+    handle = open_handle(os.O_RDWR | os.O_NONBLOCK)
+    assert failure(put, handle, control.request(command)) == "EAGAIN"
+
+
+def test_for_an_ioctl_the_flags_of_open_count(node: Node, open_handle: Open) -> None:
+    """The kernel sends the present flags with reads and writes only."""
+    handle = open_handle(os.O_RDWR | os.O_NONBLOCK)
+    handle.set_nonblocking(False)
+    assert failure(put, handle, control.request(control.WIN_PEND_REQ)) == "EAGAIN"
+    handle = open_handle()
+    handle.set_nonblocking(True)
+    wait = node.start(lambda: put(handle, control.request(control.WIN_PEND_REQ)))
+    wait.wait_started()
+    wait.interrupt()
+    assert failure(wait.result) == "EINTR"
+
+
+@pytest.mark.parametrize("command", PENDS)
+def test_a_signal_ends_a_wait(node: Node, handle: Handle, command: int) -> None:
+    wait = node.start(lambda: put(handle, control.request(command)))
+    wait.wait_started()
+    wait.interrupt()
+    assert failure(wait.result) == "EINTR"
+    assert get_pid(handle)
+    again = node.start(lambda: put(handle, control.request(command)))
+    again.wait_started()
+    again.interrupt()
+    assert failure(again.result) == "EINTR", "and it may be done again"
+
+
+def test_one_of_each_may_wait_on_a_handle(node: Node, handle: Handle) -> None:
+    waits = [node.start(partial(put, handle, control.request(command))) for command in PENDS]
+    for wait in waits:
+        wait.wait_started()
+    for command in PENDS:
+        assert failure(put, handle, control.request(command)) == "EBUSY"
+    for wait in waits:
+        wait.interrupt()
+        assert failure(wait.result) == "EINTR"
+
+
+def test_a_handle_that_waits_is_not_in_use(
+    node: Node, open_handle: Open, handle: Handle, datapath: int
+) -> None:
+    member = open_handle()
+    put(member, control.subscribe(datapaths.GROUP))
+    wait = node.start(lambda: put(member, control.request(control.WIN_PEND_REQ)))
+    wait.wait_started()
+    assert get_pid(member)
+    assert ask(member, build(DATAPATH, datapaths.GET)).dp_ifindex == datapath
+    put(member, control.subscribe(datapaths.GROUP))
+    member.write(build(DATAPATH, datapaths.GET, dp_ifindex=datapath))
+    assert receive(member).dp_ifindex == datapath
+    change(member, datapath)
+    wait.result()
+
+
+def test_each_wait_has_its_kind(node: Node, handle: Handle, datapath: int) -> None:
+    """An event ends no wait for packets, and a reply ends none at all."""
+    put(handle, control.subscribe(datapaths.GROUP))
+    wait = node.start(lambda: put(handle, control.request(control.WIN_PEND_PACKET_REQ)))
+    wait.wait_started()
+    change(handle, datapath)
+    handle.write(build(DATAPATH, datapaths.GET, dp_ifindex=datapath))
+    assert failure(put, handle, control.request(control.WIN_PEND_PACKET_REQ)) == "EBUSY"
+    wait.interrupt()
+    assert failure(wait.result) == "EINTR"
