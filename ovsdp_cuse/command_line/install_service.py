@@ -80,7 +80,8 @@ class Steps:
         except FileNotFoundError:
             self._fail(command, "there is no such program", otherwise)
         except subprocess.CalledProcessError as error:
-            self._fail(command, error.stderr.strip() or f"status {error.returncode}", otherwise)
+            reason, *_ = (*error.stderr.splitlines(), f"status {error.returncode}")
+            self._fail(command, reason, otherwise)
         else:
             print_step(" ".join(command), "done")
 
