@@ -24,16 +24,11 @@ from ovsdp_cuse.device.node import Node, NodeError
 from ovsdp_cuse.families.registry import Family, RegistryError
 
 
-class Mode(click.ParamType):
-    """Permission bits in octal."""
-
-    name = "octal"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return value if isinstance(value, int) else parse_mode(value)
-        except ConfigurationError as error:
-            self.fail(str(error), param, ctx)
+def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_mode(value)
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -48,7 +43,7 @@ class Mode(click.ParamType):
 )
 @click.option("--name", help="Name of the CUSE device, in /dev.")
 @click.option("--path", help="Where the FUSE file goes.  [default: /dev/NAME]")
-@click.option("--mode", type=Mode(), help="Who may open it.  [default: 0660]")
+@click.option("--mode", metavar="OCTAL", callback=_octal, help="Who may open it.  [default: 0660]")
 @click.option("--owner", help="User name or number.  [default: root]")
 @click.option("--group", help="Group name or number.  [default: openvswitch, if there, else root]")
 @click.option("--handle-limit", type=int, help="How many handles may be open.  [default: 512]")
