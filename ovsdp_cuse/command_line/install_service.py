@@ -80,8 +80,8 @@ class Steps:
         except FileNotFoundError:
             self._fail(command, "there is no such program", otherwise)
         except subprocess.CalledProcessError as error:
-            reason, *_ = (*error.stderr.splitlines(), f"status {error.returncode}")
-            self._fail(command, reason, otherwise)
+            reason = str(error.stderr).strip() or f"status {error.returncode}"
+            self._fail(command, reason.partition("\n")[0], otherwise)
         else:
             print_step(" ".join(command), "done")
 
