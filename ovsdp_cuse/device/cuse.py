@@ -58,7 +58,14 @@ class CuseNode:
                 f"another daemon serves {self.path} (CUSE device {self.name!r} is registered): "
                 "stop it, or choose another --name"
             )
-        descriptor = os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            descriptor = os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            # A static node may be there where the module is not (ENODEV, ENXIO).
+            raise NodeError(
+                f"/dev/cuse cannot be opened: {error.strerror}; is the module 'cuse' there "
+                "('modprobe cuse' says), and may this process open it?"
+            ) from error
         self._channel = Channel(descriptor)
         return self._channel
 
