@@ -12,6 +12,12 @@ import click
 
 COMMANDS: dict[str, str] = {
     "serve": "serve:serve",
+    "info": "info:info",
+    "dp-add": "datapath:dp_add",
+    "dp-del": "datapath:dp_del",
+    "dp-show": "datapath:dp_show",
+    "monitor": "messages:monitor",
+    "send": "messages:send",
     "install-service": "install_service:install_service",
     "uninstall-service": "install_service:uninstall_service",
 }
@@ -24,6 +30,8 @@ First commands:
   ovsdp-cuse dp-add dp0             make a datapath
   ovsdp-cuse dp-show                show all datapaths
   ovsdp-cuse monitor                follow what changes
+
+The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and --json.
 
 \b
 Exit status:

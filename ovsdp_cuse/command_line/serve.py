@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ovsdp_cuse.configuration import (
 )
 from ovsdp_cuse.device.node import Node, NodeError
 from ovsdp_cuse.families.registry import Family, RegistryError
+from ovsdp_cuse.families.trace import Trace
 
 
 def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -50,7 +52,7 @@ def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--queue-limit", type=int, help="Bytes that may wait on a handle.  [default: 4 MiB]")
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help="[default: info]")
 @click.option("--log-format", type=click.Choice(LOG_FORMATS), help="[default: text]")
-@click.option("--trace/--no-trace", default=None, help="Print every message, decoded.")
+@click.option("--trace/--no-trace", default=None, help="Print each message.")
 def serve(file: Path | None, **settings: Any) -> None:
     """Make the device and serve it until Ctrl-C or SIGTERM.
 
@@ -61,7 +63,8 @@ def serve(file: Path | None, **settings: Any) -> None:
         configuration = load(file, settings)
         logs.configure(configuration.log_level, configuration.log_format)
         registry = daemon.load_registry()
-        daemon.main(configuration, None, _banner(configuration, registry))
+        tap = Trace(registry, sys.stdout) if configuration.trace else None
+        daemon.main(configuration, tap, _banner(configuration, registry))
     except (ConfigurationError, NodeError, RegistryError) as error:
         raise click.ClickException(str(error)) from None
 

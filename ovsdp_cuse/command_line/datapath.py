@@ -1,0 +1,184 @@
+"""`dp-add`, `dp-del`, `dp-show`: datapaths."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ovsdp_cuse.client import Device
+from ovsdp_cuse.command_line.options import talks_to_device
+from ovsdp_cuse.command_line.tables import print_table
+from ovsdp_cuse.families.describe import printable
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature, DpStats, MegaflowStats
+from ovsdp_cuse.wire.family import Message
+from ovsdp_cuse.wire.netlink import NLM_F_ECHO
+
+FEATURES = {str(feature.name).lower().replace("_", "-"): int(feature) for feature in DpFeature}
+PID = click.IntRange(0, 2**32 - 1)
+
+JSON_SHAPE = """
+
+\b
+With --json a datapath is
+  {"name": "dp0", "index": 1, "features": ["unaligned"], "masks_cache_size": 256,
+   "per_cpu_pids": [], "stats": {"hit": 0, "missed": 0, "lost": 0, "flows": 0},
+   "megaflow_stats": {"mask_hit": 0, "masks": 0, "cache_hits": 0}}
+"""
+
+
+def _features(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Feature names, separated by commas, or bits as a number."""
+    if value is None:
+        return None
+    bits = 0
+    for name in value.lower().split(","):
+        try:
+            bits |= FEATURES[name] if name in FEATURES else int(name, 0)
+        except ValueError:
+            raise click.BadParameter(
+                f"{name!r} is neither a number nor one of {', '.join(FEATURES)}"
+            ) from None
+    if not 0 <= bits < 2**32:
+        raise click.BadParameter(f"{bits:#x} does not fit 32 bits")
+    return bits
+
+
+def document(message: Message) -> dict[str, Any]:
+    """A datapath in JSON, as JSON_SHAPE shows it."""
+    attributes = message.attributes
+    stats: DpStats = attributes.get(DpAttr.STATS, DpStats())
+    megaflows: MegaflowStats = attributes.get(DpAttr.MEGAFLOW_STATS, MegaflowStats())
+    return {
+        "name": attributes.get(DpAttr.NAME),
+        "index": message.dp_ifindex,
+        "features": feature_names(attributes.get(DpAttr.USER_FEATURES, 0)),
+        "masks_cache_size": attributes.get(DpAttr.MASKS_CACHE_SIZE),
+        "per_cpu_pids": list(attributes.get(DpAttr.PER_CPU_PIDS, ())),
+        "stats": stats._asdict(),
+        "megaflow_stats": {
+            "mask_hit": megaflows.mask_hit,
+            "masks": megaflows.masks,
+            "cache_hits": megaflows.cache_hits,
+        },
+    }
+
+
+def feature_names(bits: int) -> list[str]:
+    """The names of OVS_DP_F_* bits, in the order of the bits; the rest in hexadecimal."""
+    names = [name for name, bit in FEATURES.items() if bits & bit]
+    rest = bits & ~sum(FEATURES.values())
+    return names + ([f"{rest:#x}"] if rest else [])
+
+
+def _say(message: Message | None, done: str, name: str, as_json: bool) -> None:
+    if message is None:
+        message = Message(DATAPATH.id, DpCmd.UNSPEC, {DpAttr.NAME: name})
+    if as_json:
+        click.echo(json.dumps(document(message)))
+        return
+    shown = printable(message.attributes.get(DpAttr.NAME, name))
+    click.echo(f"{shown} {done} (index {message.dp_ifindex})")
+
+
+@click.command(
+    "dp-add",
+    help="Make a datapath.\n\nA %d in NAME is replaced by the lowest number that is free."
+    + JSON_SHAPE,
+)
+@click.argument("name")
+@click.option(
+    "--features",
+    callback=_features,
+    metavar="LIST",
+    help=f"User features, with commas between: {', '.join(FEATURES)}; or bits as a number.",
+)
+@click.option(
+    "--index",
+    type=click.IntRange(1, 2**31 - 1),
+    metavar="N",
+    help="Its dp_ifindex; left out, the daemon chooses.",
+)
+@click.option(
+    "--masks-cache-size",
+    type=PID,
+    metavar="N",
+    help="Entries of the mask cache: a power of two up to 4096, or 0.",
+)
+@click.option(
+    "--upcall-pid",
+    "upcall_pids",
+    type=PID,
+    multiple=True,
+    metavar="PID",
+    help="Who receives what no flow matches, once for each CPU.  [default: 0, nobody]",
+)
+@talks_to_device(DATAPATH.attributes)
+def dp_add(
+    device: Device,
+    as_json: bool,
+    name: str,
+    features: int | None,
+    index: int | None,
+    masks_cache_size: int | None,
+    upcall_pids: tuple[int, ...],
+) -> None:
+    attributes = {
+        DpAttr.NAME: name,
+        DpAttr.UPCALL_PID: upcall_pids or (0,),
+        DpAttr.USER_FEATURES: features,
+        DpAttr.MASKS_CACHE_SIZE: masks_cache_size,
+        DpAttr.IFINDEX: index,
+    }
+    given = {number: value for number, value in attributes.items() if value is not None}
+    reply = device.transact(DATAPATH, DpCmd.NEW, given, flags=NLM_F_ECHO)
+    _say(reply, "made", name, as_json)
+
+
+@click.command("dp-del", help="Remove a datapath, and all in it." + JSON_SHAPE)
+@click.argument("name")
+@talks_to_device(DATAPATH.attributes)
+def dp_del(device: Device, as_json: bool, name: str) -> None:
+    reply = device.transact(DATAPATH, DpCmd.DEL, {DpAttr.NAME: name}, flags=NLM_F_ECHO)
+    _say(reply, "removed", name, as_json)
+
+
+@click.command(
+    "dp-show",
+    help="Show one datapath, or all.\n\n"
+    "Counts of packets are since the datapath was made: hit a flow, missed all flows, lost on the "
+    "way to userspace. Flows and masks are how many there are now."
+    + JSON_SHAPE
+    + 'and what is printed is {"datapaths": [DATAPATH, ...]}.',
+)
+@click.argument("name", required=False)
+@talks_to_device(DATAPATH.attributes, read_only=True)
+def dp_show(device: Device, as_json: bool, name: str | None) -> None:
+    if name is None:
+        found = list(device.dump(DATAPATH, DpCmd.GET))
+    else:
+        reply = device.transact(DATAPATH, DpCmd.GET, {DpAttr.NAME: name})
+        found = [reply] if reply is not None else []
+    datapaths = [document(message) for message in found]
+    if as_json:
+        click.echo(json.dumps({"datapaths": datapaths}))
+    elif not datapaths:
+        click.echo("there is no datapath; make one with: ovsdp-cuse dp-add NAME")
+    else:
+        numbers = ("index", "hit", "missed", "lost", "flows", "masks", "mask cache")
+        print_table(
+            ("name", "index", "hit", "missed", "lost", "flows", "masks", "mask cache", "features"),
+            [
+                (
+                    datapath["name"],
+                    datapath["index"],
+                    *datapath["stats"].values(),
+                    datapath["megaflow_stats"]["masks"],
+                    datapath["masks_cache_size"],
+                    " ".join(datapath["features"]) or "-",
+                )
+                for datapath in datapaths
+            ],
+            right=numbers,
+        )

@@ -1,0 +1,90 @@
+"""Messages as JSON documents.
+
+A message of a family:
+
+    {"family": "ovs_datapath", "command": "OVS_DP_CMD_NEW", "flags": 0, "sequence": 1, "pid": 7,
+     "dp_ifindex": 1, "attributes": {"NAME": "dp0", "UPCALL_PID": [0]}}
+
+An error or acknowledgement (errno "0"), and the end of a dump (type "NLMSG_DONE"):
+
+    {"type": "NLMSG_ERROR", "errno": "EEXIST", "message": TEXT or null, "offset": BYTE or null,
+     "flags": 256, "sequence": 1, "pid": 7}
+
+What cannot be decoded: {"hex": "0011..."}. Attributes have their names without the common prefix,
+or their number; structures are objects, and bytes are hexadecimal.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from ovsdp_cuse.client.conversation import split
+from ovsdp_cuse.command_line.options import errno_name
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.registry import Registry
+from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.netlink import NETLINK_HEADER, ControlType, parse_error
+from ovsdp_cuse.wire.values import Value
+
+Document = dict[str, Any]
+
+
+def messages(registry: Registry, datagram: bytes) -> list[Document]:
+    """The messages of a datagram."""
+    try:
+        return [_message(registry, data) for data in split(datagram)]
+    except DatapathError:
+        return [{"hex": datagram.hex()}]
+
+
+def attributes_document(attributes: AttributeSet, values: Mapping[int, Any]) -> Document:
+    """Attributes by name."""
+    return {
+        attributes.names.get(number, str(number)): _value(attributes.table.get(number), value)
+        for number, value in values.items()
+    }
+
+
+def _message(registry: Registry, data: bytes) -> Document:
+    header = NETLINK_HEADER.parse(data)
+    numbers = {"flags": header.flags, "sequence": header.sequence, "pid": header.pid}
+    try:
+        if header.type in (ControlType.ERROR, ControlType.DONE):
+            told = parse_error(data)
+            return {
+                "type": f"NLMSG_{ControlType(header.type).name}",
+                "errno": errno_name(told.errno) if told.errno else "0",
+                "message": told.message,
+                "offset": told.offset,
+                **numbers,
+            }
+        family = registry.lookup(header.type)
+        if family is None:
+            return {"hex": data.hex()}
+        schema = family.schema
+        message = schema.parse(data)
+    except (DatapathError, struct.error):
+        return {"hex": data.hex()}
+    return {
+        "family": schema.name,
+        "command": schema.command_name(message.command),
+        **numbers,
+        "dp_ifindex": message.dp_ifindex,
+        "attributes": attributes_document(
+            schema.attributes_of(message.command), message.attributes
+        ),
+    }
+
+
+def _value(kind: Value | None, value: Any) -> Any:
+    if isinstance(kind, Nested):
+        return attributes_document(kind.attributes, value)
+    if isinstance(kind, NestedArray):
+        return {str(index): _value(kind.element, element) for index, element in value.items()}
+    if hasattr(value, "_asdict"):
+        return {name: _value(None, field) for name, field in value._asdict().items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
