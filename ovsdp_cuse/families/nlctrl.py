@@ -87,6 +87,9 @@ def dump_policies(request: Request) -> Iterator[Body]:
     Where both are given the id decides. Raises EINVAL, ENOENT for family or command, ENODATA where
     the command takes no attributes.
     """
+    for told in (CtrlAttr.POLICY, CtrlAttr.OP_POLICY):
+        if told in request.attributes:
+            raise DatapathError(EINVAL, "Unsupported attribute", (told,))
     family = _find(request, CtrlAttr.FAMILY_ID, CtrlAttr.FAMILY_NAME)
     commands = _wanted_commands(family, request.attributes.get(CtrlAttr.OP))
     policies: list[AttributeSet] = []

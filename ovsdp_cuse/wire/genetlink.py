@@ -92,6 +92,12 @@ class OperationFlag(IntFlag):
     UNS_ADMIN_PERM = 0x10
 
 
+class _Told(NestedArray):
+    """What an answer holds, and no request may: it has no policy, so GETPOLICY does not list it."""
+
+    policy_type = None
+
+
 _OPERATION = AttributeSet(
     "CTRL_ATTR_OP", {CtrlAttrOp.ID: u32(), CtrlAttrOp.FLAGS: u32(hexadecimal=True)}
 )
@@ -152,12 +158,10 @@ NLCTRL = FamilySchema(
             {
                 CtrlAttr.FAMILY_ID: _FAMILY_ID,
                 CtrlAttr.FAMILY_NAME: _FAMILY_NAME,
-                CtrlAttr.POLICY: NestedArray(
+                CtrlAttr.POLICY: _Told(
                     NestedArray(Nested(_POLICY, flagged=True), flagged=True), flagged=True
                 ),
-                CtrlAttr.OP_POLICY: NestedArray(
-                    Nested(_OPERATION_POLICY, flagged=True), flagged=True
-                ),
+                CtrlAttr.OP_POLICY: _Told(Nested(_OPERATION_POLICY, flagged=True), flagged=True),
                 CtrlAttr.OP: u32(),
             },
             strict=True,
