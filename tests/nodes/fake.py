@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from errno import EBADF, EIO, ENOSYS, ENOTTY
-from select import POLLERR, POLLIN
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI
 from types import TracebackType
 from typing import TypeVar
 
@@ -162,7 +162,7 @@ class FakeHandle:
 
     def poll(self) -> int:
         """poll(2) with no time to wait."""
-        return self.ask_poll(schedule=False)
+        return self.ask_poll(schedule=False) & (POLLIN | POLLOUT | POLLPRI | POLLERR | POLLHUP)
 
     def wait_readable(self, by: Waiter = "poll", timeout_s: float = DEADLINE_S) -> bool:
         """poll(2): ask, wait for a notification, ask again; all three calls do so."""
@@ -296,9 +296,7 @@ class FakeNode:
     def start(self, call: Callable[[], T]) -> Call[T]:
         """Make one system call in a thread of its own."""
         return ThreadCall(
-            call,
-            lambda thread: self.kernel.waiting_in(thread.native_id or 0) is not None,
-            self._interrupt,
+            call, lambda thread: self.kernel.waits(thread.native_id or 0), self._interrupt
         )
 
     def run(self, function: Callable[[], T]) -> T:
@@ -307,7 +305,7 @@ class FakeNode:
         return trio.from_thread.run_sync(function, trio_token=self._token)
 
     def _interrupt(self, thread: threading.Thread) -> None:
-        pending = self.kernel.waiting_in(thread.native_id or 0)
+        pending = self.kernel.pending_of(thread.native_id or 0)
         if pending is not None:
             self.kernel.interrupt(pending)
 

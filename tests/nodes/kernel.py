@@ -97,6 +97,7 @@ class Kernel:
         self._pending: dict[int, Pending] = {}
         self._notified: dict[int, int] = {}
         self._notification = threading.Condition()
+        self._sleepers: set[int] = set()
         self._receiver = threading.Thread(target=self._receive_replies, daemon=True)
         self._receiver.start()
 
@@ -167,10 +168,14 @@ class Kernel:
         """Send any bytes."""
         self._channel.send(frame)
 
-    def waiting_in(self, thread: int) -> Pending | None:
+    def pending_of(self, thread: int) -> Pending | None:
         """The request of the thread with this native id that has no reply yet."""
         with self._lock:
             return next((p for p in self._pending.values() if p.thread == thread), None)
+
+    def waits(self, thread: int) -> bool:
+        """Whether the thread with this native id waits for a reply or a notification."""
+        return thread in self._sleepers or self.pending_of(thread) is not None
 
     def _send(self, opcode: int, unique: int, body: bytes) -> None:
         header = abi.IN_HEADER.pack(
@@ -195,10 +200,15 @@ class Kernel:
 
     def wait_notified(self, poll_handle: int, more_than: int, timeout_s: float) -> bool:
         """Whether another notification came in time."""
+        thread = threading.get_native_id()
         with self._notification:
-            return self._notification.wait_for(
-                lambda: self._notified.get(poll_handle, 0) > more_than, timeout_s
-            )
+            self._sleepers.add(thread)
+            try:
+                return self._notification.wait_for(
+                    lambda: self._notified.get(poll_handle, 0) > more_than, timeout_s
+                )
+            finally:
+                self._sleepers.discard(thread)
 
     # The end -----------------------------------------------------------------------------------
 

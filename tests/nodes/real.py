@@ -138,8 +138,14 @@ class RealNode:
         return ThreadCall(call, self._waits, self._interrupt)
 
     def _waits(self, thread: threading.Thread) -> bool:
-        """Whether the thread sleeps in a system call on this node (proc_pid_syscall(5))."""
-        fields = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
+        """Whether the thread sleeps in a system call on this node, or in one of the poll family.
+
+        By proc_pid_syscall(5), whose first argument is a descriptor then, and proc_pid_wchan(5).
+        """
+        task = Path(f"/proc/self/task/{thread.native_id}")
+        if "poll" in (task / "wchan").read_text():
+            return True
+        fields = (task / "syscall").read_text().split()
         if len(fields) < 2:
             return False
         descriptor = Path(f"/proc/self/fd/{int(fields[1], 16)}")
