@@ -222,7 +222,7 @@ class NestedArray(Value):
     Its value is a dict of index to attributes; indices start where the sender starts them.
     """
 
-    policy_type = PolicyType.NESTED_ARRAY
+    policy_type: PolicyType | None = PolicyType.NESTED_ARRAY
 
     def __init__(self, element: Value, flagged: bool = False) -> None:
         super().__init__()
