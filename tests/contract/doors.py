@@ -23,6 +23,7 @@ GET_PID, READ, READ_EVENT, READ_PACKET, WRITE, TRANSACT = range(6)
 
 def number(operation: int, size: int, direction: int, type_: int = 0xC8) -> int:
     """_IOC() of <asm-generic/ioctl.h>."""
+    assert 0 <= size <= LARGEST
     return direction << 30 | size << 16 | type_ << 8 | operation
 
 

@@ -37,8 +37,6 @@ from tests.nodes.kernel import FLUSH_IN, PAGE_SIZE, Kernel, Sizes, channel_pair
 T = TypeVar("T")
 
 READABLE = POLLIN | POLLERR
-CPU_COUNT = 2
-OPEN_FILES = 4096
 
 
 def cut(buffers: Iterable[bytes], max_pages: int, max_bytes: int) -> Iterator[bytes]:
@@ -235,7 +233,9 @@ class FakeNode:
         wait_limit_s: float | None = None,
     ) -> None:
         self.context = Context(
-            Switch(CPU_COUNT), Registry((*BUILT_IN, *families)), sessions or SessionTable()
+            Switch(os.cpu_count() or 1),
+            Registry((*BUILT_IN, *families)),
+            sessions or SessionTable(),
         )
         self.logs: list[EventDict] = []
         self._wait_limit_s = wait_limit_s
