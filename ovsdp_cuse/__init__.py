@@ -16,24 +16,34 @@ if TYPE_CHECKING:
     from ovsdp_cuse.families.request import Answer, Body, Request
     from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
     from ovsdp_cuse.wire.family import FamilySchema, Message
+    from ovsdp_cuse.wire.values import Binary, Flag, String, s32, s64, u8, u16, u32, u64
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
     "AttributeSet",
+    "Binary",
     "Body",
     "Command",
     "DatapathError",
     "DeviceOperation",
     "Family",
     "FamilySchema",
+    "Flag",
     "Message",
     "MulticastGroup",
     "Nested",
     "NestedArray",
     "Request",
+    "String",
     "__version__",
+    "s32",
+    "s64",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
 ]
 
 _HOMES = {
@@ -50,6 +60,9 @@ _HOMES = {
     "NestedArray": "wire.attributes",
     "FamilySchema": "wire.family",
     "Message": "wire.family",
+    **dict.fromkeys(
+        ("Binary", "Flag", "String", "s32", "s64", "u8", "u16", "u32", "u64"), "wire.values"
+    ),
 }
 
 
