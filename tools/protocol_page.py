@@ -1,0 +1,224 @@
+"""Write the tables of docs/protocol.md: python -m tools.protocol_page [--check]
+
+The page is written by hand but for what stands between
+
+    <!-- table: NAME --> and <!-- end -->
+
+which is read off the tables that the daemon itself runs on: the ioctls, the families with their
+commands, attributes and groups. `--check` changes nothing, shows what would change, and fails
+where that is anything; a test runs it, so the page is never stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ovsdp_cuse.device.ioctl import IOCTL_TYPE
+from ovsdp_cuse.families.builtin import BUILT_IN
+from ovsdp_cuse.families.dispatch import Ioctl
+from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
+from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.values import (
+    Binary,
+    Flag,
+    Integer,
+    IntegerArray,
+    PidArray,
+    String,
+    Structure,
+    Value,
+)
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "protocol.md"
+MARKED = re.compile(r"(?P<begin><!-- table: (?P<name>[\w.]+) -->\n).*?(?P<end><!-- end -->)", re.S)
+
+IOCTLS = {
+    Ioctl.GET_PID: ("_IOR", "", "out: the handle's PID, a `__u32`", "4"),
+    Ioctl.READ: ("_IOR", "len", "out: what is next of a dump, or a kept reply", "bytes, 0: none"),
+    Ioctl.READ_EVENT: ("_IOR", "len", "out: the next event", "bytes, 0: none"),
+    Ioctl.READ_PACKET: ("_IOR", "len", "out: the next upcall", "bytes, 0: none"),
+    Ioctl.WRITE: ("_IOW", "len", "in: one request", "bytes taken"),
+    Ioctl.TRANSACT: ("_IOWR", "len", "in: one request; out: its reply", "bytes, 0: no reply"),
+}
+"""Direction, argument, its meaning, and what the ioctl returns."""
+DIRECTIONS = {"_IOW": 1, "_IOR": 2, "_IOWR": 3}
+
+Rows = Iterable[Iterable[object]]
+
+
+def table(head: tuple[str, ...], rows: Rows) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def ioctls() -> str:
+    """The ioctls, with their numbers for the longest buffer."""
+    rows = []
+    for ioctl, (macro, argument, meaning, returns) in IOCTLS.items():
+        size = 0x3FFF if argument else 4
+        number = DIRECTIONS[macro] << 30 | size << 16 | IOCTL_TYPE << 8 | ioctl
+        name = f"`OVS_IOCTL_{ioctl.name}{f'({argument})' if argument else ''}`"
+        rows.append((name, f"{ioctl:#04x}", f"`{macro}`", f"`{number:#010x}`", meaning, returns))
+    head = ("macro", "number", "direction", "len 16383", "argument", "returns")
+    return table(head, rows)
+
+
+def families() -> str:
+    """One line for each family."""
+    return table(
+        ("id", "name", "version", "headers", "multicast groups", "what"),
+        (
+            (
+                f"{family.schema.id:#x}",
+                f"`{family.schema.name}`",
+                family.schema.version,
+                f"{family.schema.attributes_start} bytes",
+                ", ".join(f"{group.id} `{group.name}`" for group in family.groups) or "none",
+                family.summary,
+            )
+            for family in BUILT_IN
+        ),
+    )
+
+
+def commands(family: Family) -> str:
+    """The commands of a family."""
+    return table(
+        ("number", "command", "ioctl", "dump", "handle", "datapath", "does"),
+        (
+            (
+                command.number,
+                f"`{command.name}`",
+                _operations(command),
+                "yes" if command.dump else "",
+                "for writing" if command.admin else "any",
+                "needed" if command.needs_datapath else "",
+                command.summary,
+            )
+            for command in sorted(family.commands, key=lambda command: command.number)
+        ),
+    )
+
+
+def _operations(command: Command) -> str:
+    return ", ".join(str(o.name) for o in DeviceOperation if o in command.operations)
+
+
+def attributes(family: Family) -> str:
+    """The attributes of a family: one table for each set, and for those that are nested in it."""
+    schema = family.schema
+    taken: dict[AttributeSet, list[str]] = {}
+    for command in family.commands:
+        taken.setdefault(schema.attributes_of(command.number), []).append(command.name)
+    told = [] if schema.attributes in taken else [(schema.attributes, "replies and notifications")]
+    sets = told + [(found, ", ".join(f"`{n}`" for n in names)) for found, names in taken.items()]
+    parts = []
+    for attribute_set, where in sets:
+        if attribute_set.table:
+            parts.append(f"Attributes of {where}:\n\n" + _attribute_table(attribute_set))
+            for holder, nested in _nested(attribute_set):
+                parts.append(f"In `{holder}`:\n\n" + _attribute_table(nested))
+    return "\n".join(parts)
+
+
+def _attribute_table(attribute_set: AttributeSet) -> str:
+    return table(
+        ("number", "attribute", "holds"),
+        (
+            (number, f"`{attribute_set.name_of(number)}`", describe(value))
+            for number, value in attribute_set.table.items()
+        ),
+    )
+
+
+def _nested(attribute_set: AttributeSet) -> Iterator[tuple[str, AttributeSet]]:
+    for number, value in attribute_set.table.items():
+        while isinstance(value, NestedArray):
+            value = value.element
+        if isinstance(value, Nested):
+            yield attribute_set.name_of(number), value.attributes
+            yield from _nested(value.attributes)
+
+
+def describe(value: Value) -> str:
+    """What an attribute holds, with its limits."""
+    match value:
+        case PidArray():
+            return "u32, or several of them"
+        case IntegerArray():
+            return "u32, any number of them"
+        case Integer(bounds=(lowest, highest), size=size, policy_type=kind):
+            signed = lowest < 0 or highest == (1 << 8 * size - 1) - 1
+            natural = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1)
+            natural = natural if signed else (0, (1 << 8 * size) - 1)
+            name = kind.name.lower() if kind is not None else ""
+            return name if (lowest, highest) == natural else f"{name}, {lowest}..{highest}"
+        case String(maximum=maximum):
+            return f"string, at most {maximum} bytes and its NUL"
+        case Binary(minimum=minimum, maximum=None):
+            return f"bytes, at least {minimum}" if minimum else "bytes"
+        case Binary(minimum=minimum, maximum=maximum):
+            return f"bytes, {minimum}..{maximum}"
+        case Flag():
+            return "nothing: it is there or not"
+        case Structure():
+            example = value.decode(bytes(4096), False)
+            return f"structure of {len(value.encode(example))} bytes: {', '.join(example._fields)}"
+        case NestedArray(element=element):
+            return f"array by index of: {describe(element)}"
+        case Nested():
+            return "attributes"
+    raise TypeError(f"{type(value).__name__} has no description")
+
+
+def build(name: str) -> str:
+    """The table of a name: `ioctls`, `families`, or a family's name with .commands, .attributes.
+
+    Raises KeyError where there is none.
+    """
+    found = {"ioctls": ioctls, "families": families}.get(name)
+    if found is not None:
+        return found()
+    by_name = {family.schema.name: family for family in BUILT_IN}
+    family_name, part = name.split(".")
+    return {"commands": commands, "attributes": attributes}[part](by_name[family_name])
+
+
+def update(page: str) -> str:
+    """The page with its tables as they must be now."""
+    return MARKED.sub(lambda m: f"{m['begin']}\n{build(m['name'])}\n{m['end']}", page)
+
+
+def missing(page: str) -> set[str]:
+    """The tables that the page should have and has not."""
+    wanted = {"ioctls", "families"}
+    for family in BUILT_IN:
+        wanted |= {f"{family.schema.name}.commands", f"{family.schema.name}.attributes"}
+    return wanted - {match["name"] for match in MARKED.finditer(page)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Bring the page up to date; with --check, 1 where it is not."""
+    parser = argparse.ArgumentParser(prog="python -m tools.protocol_page", description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, fail where stale")
+    check: bool = parser.parse_args(arguments).check
+    page = PAGE.read_text()
+    for name in sorted(missing(page)):
+        print(f"{PAGE.name} has no '<!-- table: {name} -->'", file=sys.stderr)
+    updated = update(page)
+    if not check:
+        PAGE.write_text(updated)
+        return 1 if missing(page) else 0
+    lines = difflib.unified_diff(page.splitlines(), updated.splitlines(), "is", "must be", n=1)
+    print("\n".join(lines), end="")
+    return 1 if missing(page) or updated != page else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
