@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LIMIT_S = 15 * 60.0
+ON_A_NODE = ("tests/contract", "tests/live")
 RESULTS = Path("build/tests").resolve()
 PYTHON = ".venv/bin/python"
 SOURCES = ("ovsdp_cuse", "tools", "tests", "bench")
@@ -61,7 +62,7 @@ LANES = (
     Lane(
         "live",
         "the FUSE node of this machine's kernel",
-        pytest("tests/live"),
+        pytest(*ON_A_NODE),
         {"OVSDP_TEST_NODE": "fuse"},
     ),
     Lane("vm", "the virtual machine itself", pytest("tests/vm"), in_vm=True),
@@ -69,7 +70,7 @@ LANES = (
         "vm-live",
         "the CUSE node of Debian's kernel",
         in_vm(
-            *pytest("tests/live", "-p", "no:cacheprovider"),
+            *pytest(*ON_A_NODE, "-p", "no:cacheprovider"),
             options=("--env", "OVSDP_TEST_NODE=cuse"),
         ),
         in_vm=True,

@@ -143,7 +143,8 @@ class RealNode:
         By proc_pid_syscall(5), whose first argument is a descriptor then, and proc_pid_wchan(5).
         """
         task = Path(f"/proc/self/task/{thread.native_id}")
-        if "poll" in (task / "wchan").read_text():
+        function = (task / "wchan").read_text()
+        if "poll" in function or "select" in function:
             return True
         fields = (task / "syscall").read_text().split()
         if len(fields) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,12 @@ def wanted_kind() -> str:
 
 
 def new_path(kind: str, directory: Path) -> Path:
-    """Where a real node of this kind can be made."""
-    return directory / "device" if kind == "fuse" else Path("/dev") / unique_name()
+    """Where a real node of this kind can be made; loads the kernel's module for CUSE."""
+    if kind == "fuse":
+        return directory / unique_name()
+    if not Path("/dev/cuse").exists():
+        subprocess.run(["modprobe", "cuse"], check=True)
+    return Path("/dev") / unique_name()
 
 
 @contextmanager
