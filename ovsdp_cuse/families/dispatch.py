@@ -366,8 +366,6 @@ class Dispatcher:
         """Handle a request; whether it began a dump."""
         request = self._check_stream(session, data)
         if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
-            if session.stream_dump is not None:
-                raise DatapathError(EBUSY, "a dump is running on this handle")
             session.start_stream_dump(self._start_dump(request))
             return True
         echo = bool(request.header.flags & NLM_F_ECHO)
@@ -397,6 +395,8 @@ class Dispatcher:
         dp_ifindex = header.dp_ifindex if schema.header_size else 0
         request = Request(self.context, session, family, command, header, dp_ifindex, {}, data)
         dumps = header.flags & NLM_F_DUMP == NLM_F_DUMP
+        if dumps and command.dump is not None and session.stream_dump is not None:
+            raise DatapathError(EBUSY, "a dump is running on this handle")
         if command.validates_dump if dumps else command.handler is not None:
             request.attributes = schema.attributes_of(header.command).parse(
                 data, schema.attributes_start

@@ -358,6 +358,14 @@ async def test_one_dump_at_a_time(handle: Handle) -> None:
     assert errnos(await handle.drain()) == [0, None, 0]
 
 
+async def test_what_has_no_dump_has_none_while_another_runs(handle: Handle) -> None:
+    """EOPNOTSUPP comes before EBUSY, and that before the attributes of the request."""
+    await handle.send(new())
+    invalid = build(NLCTRL, CtrlCmd.GETPOLICY, flags=DUMP)
+    replies = await handle.ask(DUMP_ALL, new(flags=DUMP), invalid)
+    assert errnos(replies) == [None, EOPNOTSUPP, EBUSY, 0]
+
+
 async def test_both_doors_dump_at_the_same_time(handle: Handle) -> None:
     await handle.send(new())
     await handle.write_ioctl(DUMP_ALL)
