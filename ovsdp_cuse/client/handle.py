@@ -89,6 +89,11 @@ def _explained(error: OSError, problems: Mapping[int, str], path: str) -> Datapa
     return DatapathError(errno, problems.get(errno, os.strerror(errno)).format(path=path))
 
 
+def _check_length(request: bytes) -> None:
+    if len(request) > OVS_IOCTL_MAX_LENGTH:
+        raise DatapathError(EMSGSIZE, f"an ioctl carries at most {OVS_IOCTL_MAX_LENGTH} bytes")
+
+
 class Handle:
     """An open handle of the device at `path`, with its netlink PID.
 
@@ -117,6 +122,7 @@ class Handle:
 
     def ioctl_transact(self, request: bytes) -> bytes:
         """TRANSACT: the reply to a request, b"" where there is none."""
+        _check_length(request)
         buffer = bytearray(request.ljust(REPLY_LENGTH, b"\0"))
         try:
             return self._ioctl(ovs_ioctl_transact(len(buffer)), buffer)
@@ -127,6 +133,7 @@ class Handle:
 
     def ioctl_write(self, request: bytes) -> None:
         """WRITE: a request without a reply, or one that begins a dump."""
+        _check_length(request)
         try:
             self._ioctl(ovs_ioctl_write(len(request)), bytearray(request))
         except OSError as error:
