@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import json
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import IO, Any
 import click
 
 from ovsdp_cuse.client import DEFAULT_PATH, DatapathError, Device
-from ovsdp_cuse.families.describe import attribute_name, describe_error
+from ovsdp_cuse.families.describe import attribute_name, describe_error, errno_name
 from ovsdp_cuse.wire.attributes import AttributeSet
 
 
@@ -25,7 +24,7 @@ class Failure(click.ClickException):
         super().__init__(describe_error(error, attributes))
         self._as_json = as_json
         self._document = {
-            "errno": error.errno_name,
+            "errno": errno_name(error.errno),
             "message": error.message,
             "attribute": attribute_name(attributes, error.path)
             if attributes is not None and error.path
@@ -72,8 +71,3 @@ def talks_to_device(
         return run
 
     return decorate
-
-
-def errno_name(number: int) -> str:
-    """The symbol of an error number."""
-    return errno.errorcode.get(number, str(number))

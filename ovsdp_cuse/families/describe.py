@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from errno import errorcode
+from errno import EOPNOTSUPP, errorcode
 from sys import byteorder
 from typing import NamedTuple
 
@@ -115,9 +115,15 @@ def attribute_name(attributes: AttributeSet, path: tuple[int, ...]) -> str:
     return "/".join(names)
 
 
+def errno_name(number: int) -> str:
+    """The symbol of an error number, such as "EEXIST"."""
+    # Linux gives 95 two names, and netlink knows it by the one that Python does not prefer.
+    return "EOPNOTSUPP" if number == EOPNOTSUPP else errorcode.get(number, str(number))
+
+
 def describe_error(error: DatapathError, attributes: AttributeSet | None) -> str:
     """An error with the names of the attributes that it blames, which are `attributes`."""
-    text = f"{error.errno_name}: {error.message or os.strerror(error.errno)}"
+    text = f"{errno_name(error.errno)}: {error.message or os.strerror(error.errno)}"
     if error.path and attributes is not None:
         text += f" ({attribute_name(attributes, error.path)})"
     return printable(text)
@@ -201,7 +207,7 @@ def _describe_answer(
         return Line(f"{_control_name(header.type)} {_hex(data)}", is_error=True)
     words = [_control_name(header.type)]
     if told.errno:
-        words.append(errorcode.get(told.errno, str(told.errno)))
+        words.append(errno_name(told.errno))
     elif header.type == ControlType.ERROR:
         words = ["ACK"]
     words.append(_describe_header(header, ANSWER_FLAGS))

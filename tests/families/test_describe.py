@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from errno import EEXIST, EINVAL, ENODEV
+from errno import EAGAIN, EEXIST, EINVAL, ENODEV, EOPNOTSUPP
 
 import pytest
 from hypothesis import given
@@ -21,6 +21,7 @@ from ovsdp_cuse.families.describe import (
     describe,
     describe_error,
     describe_flags,
+    errno_name,
     printable,
 )
 from ovsdp_cuse.families.registry import DeviceOperation, Family, Registry
@@ -202,6 +203,8 @@ def test_errors() -> None:
     assert describe_error(error, DATAPATH.attributes) == "EINVAL: no (OVS_DP_ATTR_NAME)"
     assert describe_error(error, None) == "EINVAL: no"
     assert describe_error(DatapathError(EINVAL, ""), None) == "EINVAL: Invalid argument"
+    names = [errno_name(number) for number in (EOPNOTSUPP, EAGAIN, 4095)]
+    assert names == ["EOPNOTSUPP", "EAGAIN", "4095"]
 
 
 def test_nothing_moves_the_cursor() -> None:
