@@ -44,11 +44,10 @@ class Trace:
     def opened(self, session: Session) -> None:
         """A handle was opened."""
         self._clients[session.pid] = _client_name(session.owner)
-        access = {(True, False): "reading", (False, True): "writing"}.get(
-            (session.readable, session.writable), "reading and writing"
+        how = ("opened" if session.writable else "opened read-only") + (
+            ", O_NONBLOCK" if session.nonblocking else ""
         )
-        suffix = ", O_NONBLOCK" if session.nonblocking else ""
-        self._write(session, f"opened for {access}{suffix}", _DIM)
+        self._write(session, how, _DIM)
 
     def closed(self, session: Session) -> None:
         """A handle was closed."""

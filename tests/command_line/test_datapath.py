@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 
 from ovsdp_cuse.command_line.datapath import feature_names
-from ovsdp_cuse.switch.datapath import DpIfindex, Pid
+from ovsdp_cuse.families.trace import Trace
 from tests.command_line.conftest import Run
 from tests.families.doors import Daemon
 
@@ -42,17 +43,18 @@ def test_the_same_as_json(daemon: Daemon, run: Run) -> None:
 
 
 def test_all_settings(daemon: Daemon, run: Run) -> None:
-    run(
-        *("dp-add", "br", "--index", "77", "--masks-cache-size", "512"),
+    daemon.dispatcher.tap = Trace(daemon.context.registry, trace := io.StringIO())
+    made = run(
+        *("dp-add", "br", "--index", "77", "--masks-cache-size", "512", "--json"),
         *("--features", "unaligned,vport-pids", "--upcall-pid", "5", "--upcall-pid", "6"),
     )
-    datapath = daemon.context.switch.lookup_name("br")
-    assert datapath is not None
-    assert datapath.index == DpIfindex(77)
-    assert datapath.masks_cache_size == 512
-    assert datapath.user_features == 3
-    assert datapath.upcall_pids == (Pid(5), Pid(6))
+    features = ["unaligned", "vport-pids"]
+    assert json.loads(made.stdout) == {
+        **DP0,
+        **{"name": "br", "index": 77, "features": features, "masks_cache_size": 512},
+    }
     assert "unaligned vport-pids" in run("dp-show", "br").stdout
+    assert "UPCALL_PID=[5, 6], " in trace.getvalue()
 
 
 def test_a_number_in_the_name(daemon: Daemon, run: Run) -> None:

@@ -58,7 +58,7 @@ async def test_a_conversation() -> None:
     assert len(who) == 1
     assert who.pop().endswith("[1]")
     assert [line.split(" ", 2)[2] for line in lines] == [
-        "opened for reading and writing, O_NONBLOCK",
+        "opened, O_NONBLOCK",
         '> TRANSACT ovs_datapath OVS_DP_CMD_NEW REQUEST seq=7 dp_ifindex=0 {NAME="dp0", '
         "UPCALL_PID=[0]}",
         '< ovs_datapath OVS_DP_CMD_NEW seq=7 pid=1 dp_ifindex=1 {NAME="dp0", '
@@ -81,16 +81,16 @@ async def test_a_conversation() -> None:
 @pytest.mark.parametrize(
     ("access", "text"),
     [
-        (Access.READ, "opened for reading"),
-        (Access.WRITE, "opened for writing"),
-        (READ_WRITE, "opened for reading and writing"),
+        (Access.READ, "opened read-only"),
+        (Access.WRITE, "opened"),
+        (READ_WRITE, "opened"),
     ],
 )
 def test_how_a_handle_was_opened(access: Access, text: str) -> None:
     stream = io.StringIO()
     daemon, _trace = traced(stream)
     daemon.open(access, nonblocking=False)
-    assert stream.getvalue().endswith(f"{text}\n")
+    assert stream.getvalue().endswith(f" {text}\n")
 
 
 def test_who_has_opened_it() -> None:

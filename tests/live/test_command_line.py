@@ -1,0 +1,108 @@
+"""The program on a real node: in this process where that will do, for it starts slowly in the
+virtual machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from click.testing import CliRunner
+
+from ovsdp_cuse.command_line.group import program
+from tests.nodes.daemon import Daemon
+from tests.nodes.interface import DEADLINE_S
+
+pytest_plugins = ("tests.live.devices",)
+
+
+def run(path: Path, *arguments: str, status: int = 0) -> str:
+    """What a command prints."""
+    result = CliRunner().invoke(program, [*arguments, "--device", str(path)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def next_line(stream: IO[str]) -> str:
+    """The next line of an unbuffered pipe, or TimeoutError."""
+    if not select.select([stream], [], [], DEADLINE_S)[0]:
+        raise TimeoutError("nothing was printed")
+    return stream.readline()
+
+
+@pytest.fixture
+def monitor(device_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A monitor that follows datapaths."""
+    command = [sys.executable, "-m", "ovsdp_cuse", "monitor", "ovs_datapath"]
+    with subprocess.Popen(
+        [*command, "--device", str(device_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            assert next_line(process.stderr).startswith("following ovs_datapath")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_datapath_comes_and_goes(device_path: Path, node_kind: str) -> None:
+    document = json.loads(run(device_path, "info", "--json"))
+    assert (document["device"], document["node"]) == (str(device_path), node_kind)
+    assert (document["mode"], document["owner"]) == ("0660", "root")
+    assert run(device_path, "dp-add", "line0").startswith("line0 made")
+    assert "line0" in run(device_path, "dp-show")
+    assert "EEXIST" in run(device_path, "dp-add", "line0", status=1)
+    get_all = "18000000 1200 0103 01000000 00000000 03 02 0000 00000000"
+    for door in ("device", "stream"):
+        sent = run(device_path, "send", "--door", door, *get_all.split()).splitlines()
+        assert 'NAME="line0"' in sent[1]
+        assert sent[-1].startswith("< NLMSG_DONE")
+    assert run(device_path, "dp-del", "line0").startswith("line0 removed")
+
+
+def test_monitor_ends_with_ctrl_c(device_path: Path, monitor: subprocess.Popen[str]) -> None:
+    assert monitor.stdout is not None
+    run(device_path, "dp-add", "line1")
+    assert "OVS_DP_CMD_NEW" in next_line(monitor.stdout)
+    run(device_path, "dp-del", "line1")
+    assert "OVS_DP_CMD_DEL" in next_line(monitor.stdout)
+    monitor.send_signal(signal.SIGINT)
+    output, errors = monitor.communicate(timeout=DEADLINE_S)
+    assert (output, errors, monitor.returncode) == ("", "", 0)
+
+
+def test_monitor_ends_when_nobody_reads(device_path: Path, monitor: subprocess.Popen[str]) -> None:
+    assert monitor.stdout is not None
+    assert monitor.stderr is not None
+    monitor.stdout.close()
+    run(device_path, "dp-add", "line2")
+    run(device_path, "dp-del", "line2")
+    assert monitor.wait(DEADLINE_S) == 0
+    assert monitor.stderr.read() == ""
+
+
+def test_the_trace_of_a_daemon(new_daemon: Daemon) -> None:
+    with new_daemon as daemon:
+        run(daemon.path, "dp-add", "line3")
+        run(daemon.path, "dp-add", "line3", status=1)
+        assert daemon.stop() == 0
+        lines = daemon.log.splitlines()
+    assert any(line.startswith(f"serving {daemon.path} (") for line in lines)
+    command = Path("/proc/self/comm").read_text().strip()
+    first = f"1 {command}[{os.getpid()}]"
+    traced = [line for line in lines if line.startswith(first)]
+    assert traced[0] == f"{first} opened, O_NONBLOCK"
+    assert traced[1].startswith(f"{first} > TRANSACT ovs_datapath OVS_DP_CMD_NEW REQUEST|ECHO")
+    assert traced[2].startswith(f"{first} < ovs_datapath OVS_DP_CMD_NEW seq=1 pid=1 dp_ifindex=1")
+    assert traced[3] == f"{first} closed"
+    assert any("NLMSG_ERROR EEXIST" in line and "OVS_DP_ATTR_NAME" in line for line in lines)
