@@ -34,11 +34,11 @@ def load_registry() -> Registry:
     return Registry((*BUILT_IN, *installed_families()))
 
 
-def make_context(configuration: Configuration) -> Context:
+def make_context(configuration: Configuration, registry: Registry) -> Context:
     """A new switch with the families and no handle open."""
     return Context(
         Switch(cpu_count=os.cpu_count() or 1),
-        load_registry(),
+        registry,
         SessionTable(configuration.handle_limit, configuration.queue_limit),
     )
 
@@ -53,6 +53,7 @@ def choose_node(configuration: Configuration) -> tuple[Node, str | None]:
 
 async def run(
     configuration: Configuration,
+    registry: Registry,
     tap: Tap | None = None,
     on_ready: Callable[[Node], None] = lambda node: None,
 ) -> None:
@@ -62,7 +63,7 @@ async def run(
     node, or where the kernel takes it away.
     """
     notifier = Notifier()
-    context = make_context(configuration)
+    context = make_context(configuration, registry)
     node, problem = choose_node(configuration)
     if problem is not None:
         log.warning("no CUSE node, serving a FUSE file instead", why=problem)
@@ -103,10 +104,15 @@ async def _serve(server: Server, node: Node) -> None:
         raise NodeError(problem) from None
 
 
-def main(configuration: Configuration, tap: Tap | None, on_ready: Callable[[Node], None]) -> None:
-    """Run the daemon in the foreground; NodeError and RegistryError as `run` raises them."""
+def main(
+    configuration: Configuration,
+    registry: Registry,
+    tap: Tap | None,
+    on_ready: Callable[[Node], None],
+) -> None:
+    """Run the daemon in the foreground; NodeError as `run` raises it."""
     try:
-        trio.run(run, configuration, tap, on_ready)
+        trio.run(run, configuration, registry, tap, on_ready)
     except BaseExceptionGroup as group:
         raise _single(group) from None
 

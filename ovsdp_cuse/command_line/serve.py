@@ -64,7 +64,7 @@ def serve(file: Path | None, **settings: Any) -> None:
         logs.configure(configuration.log_level, configuration.log_format)
         registry = daemon.load_registry()
         tap = Trace(registry, sys.stdout) if configuration.trace else None
-        daemon.main(configuration, tap, _banner(configuration, registry))
+        daemon.main(configuration, registry, tap, _banner(configuration, registry))
     except (ConfigurationError, NodeError, RegistryError) as error:
         raise click.ClickException(str(error)) from None
 

@@ -83,7 +83,13 @@ async def test_the_daemon_may_be_in_the_same_trio_loop(node_kind: str, tmp_path:
     ready = trio.Event()
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ovsdp_daemon.run, settings, None, lambda node: ready.set())
+            nursery.start_soon(
+                ovsdp_daemon.run,
+                settings,
+                ovsdp_daemon.load_registry(),
+                None,
+                lambda node: ready.set(),
+            )
             await ready.wait()
             async with (
                 client_trio.Device(path) as device,
