@@ -43,7 +43,7 @@ class Configuration:
     owner: str = "root"
     group: str | None = None
     handle_limit: int = 512
-    queue_limit: int = 4 << 20
+    queue_limit: int = 1 << 20
     log_level: str = "info"
     log_format: str = "text"
     trace: bool = False

@@ -34,8 +34,9 @@ ATTRIBUTES_VALID_S = 3600
 
 FILE_SIZE = MAX_WRITE
 """The size that the FUSE node shows. Reads do not depend on it (FOPEN_DIRECT_IO); but only writes
-that end below it run in parallel (FOPEN_PARALLEL_DIRECT_WRITES), and without that a write of one
-handle that waits would hold up the writes and closes of all others."""
+that end below it run in parallel (FOPEN_PARALLEL_DIRECT_WRITES, Linux 6.2), and without that a
+write of one handle that waits holds up the writes of all others. No command of ours waits in a
+write; one of another package's family might."""
 
 
 class Open(NamedTuple):
@@ -179,7 +180,6 @@ class Connection:
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
         self.state = State.AWAIT_INIT
-        self.minor = 0
         self.problem: str | None = None
         """Why the kernel's INIT could not be accepted."""
         self._device_name = device_name
@@ -204,7 +204,6 @@ class Connection:
             abi.Opcode.STATFS: self._statfs,
             abi.Opcode.FORGET: self._no_reply,
             abi.Opcode.BATCH_FORGET: self._no_reply,
-            abi.Opcode.NOTIFY_REPLY: self._no_reply,
             abi.Opcode.DESTROY: self._nothing_to_do,
         }
 
@@ -244,7 +243,6 @@ class Connection:
             )
             return Answered(reply_error(header.unique, EPROTO))
         if init.major == abi.KERNEL_VERSION:
-            self.minor = init.minor
             self.state = State.READY
         if self._device_name is not None:
             body = abi.CUSE_INIT_OUT.pack(
@@ -252,12 +250,8 @@ class Connection:
             )
             body += b"DEVNAME=" + self._device_name.encode() + b"\0"
         else:
-            wanted = (
-                abi.InitFlag.ATOMIC_O_TRUNC
-                | abi.InitFlag.BIG_WRITES
-                | abi.InitFlag.ABORT_ERROR
-                | abi.InitFlag.MAX_PAGES
-            )
+            # Not ATOMIC_O_TRUNC: the kernel would then take the size to be 0, see FILE_SIZE.
+            wanted = abi.InitFlag.BIG_WRITES | abi.InitFlag.ABORT_ERROR | abi.InitFlag.MAX_PAGES
             body = abi.INIT_OUT.pack(
                 abi.KERNEL_VERSION,
                 abi.KERNEL_MINOR_VERSION,
@@ -294,9 +288,12 @@ class Connection:
     def _release(header: abi.InHeader, frame: memoryview) -> Event:
         return Release(header.unique, abi.RELEASE_IN.unpack_from(frame, _IOCTL_START)[0])
 
-    @staticmethod
-    def _read(header: abi.InHeader, frame: memoryview) -> Event:
-        handle, offset, size, _, _, flags, _ = abi.READ_IN.unpack_from(frame, _IOCTL_START)
+    def _read(self, header: abi.InHeader, frame: memoryview) -> Event:
+        handle, offset, size, read_flags, _, flags, _ = abi.READ_IN.unpack_from(frame, _IOCTL_START)
+        if self._device_name is None and not read_flags & abi.READ_LOCKOWNER:
+            # The kernel wants a page for its cache (mmap, readahead), where every handle would see
+            # what is for one: only read(2) has an owner.
+            return Answered(reply_error(header.unique, EIO))
         return Read(header.unique, handle, offset, size, flags)
 
     @staticmethod

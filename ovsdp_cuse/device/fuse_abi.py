@@ -36,7 +36,6 @@ class Opcode(IntEnum):
     DESTROY = 38
     IOCTL = 39
     POLL = 40
-    NOTIFY_REPLY = 41
     BATCH_FORGET = 42
     CUSE_INIT = 4096
 
@@ -44,7 +43,6 @@ class Opcode(IntEnum):
 class InitFlag(IntFlag):
     """FUSE_* of struct fuse_init_in.flags, those that we ask for."""
 
-    ATOMIC_O_TRUNC = 1 << 3
     BIG_WRITES = 1 << 5
     ABORT_ERROR = 1 << 21
     MAX_PAGES = 1 << 22
@@ -54,7 +52,6 @@ class OpenFlag(IntFlag):
     """FOPEN_* of struct fuse_open_out.open_flags."""
 
     DIRECT_IO = 1 << 0
-    NONSEEKABLE = 1 << 2
     STREAM = 1 << 4
     NOFLUSH = 1 << 5
     PARALLEL_DIRECT_WRITES = 1 << 6
@@ -68,6 +65,8 @@ class SetattrValid(IntFlag):
     GID = 1 << 2
 
 
+READ_LOCKOWNER = 1 << 1
+"""FUSE_READ_LOCKOWNER of struct fuse_read_in.read_flags."""
 POLL_SCHEDULE_NOTIFY = 1 << 0
 NOTIFY_POLL = 1
 """enum fuse_notify_code: FUSE_NOTIFY_POLL."""

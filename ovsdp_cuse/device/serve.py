@@ -34,7 +34,7 @@ from ovsdp_cuse.families.session import Access, Owner, Session
 log = structlog.get_logger(__name__)
 
 REQUESTS_BEFORE_OTHERS = 64
-"""Requests that are served in a row before other tasks get their turn."""
+"""Requests that are served in a row before other tasks get their turn; each 4 KiB count as one."""
 
 _ACCESS = {
     os.O_RDONLY: Access.READ,
@@ -148,8 +148,8 @@ class Server:
 
                     if await _noticing_suspension(self._respond(event), suspended):
                         return
-                in_a_row += 1
-                if in_a_row == REQUESTS_BEFORE_OTHERS:
+                in_a_row += 1 + len(frame) // 4096
+                if in_a_row >= REQUESTS_BEFORE_OTHERS:
                     in_a_row = 0
                     await trio.lowlevel.checkpoint()
 
@@ -167,7 +167,7 @@ class Server:
             reply = protocol.reply_error(unique, EINTR if interrupted else ENODEV)
             raise
         except Exception:
-            log.exception("a request failed", request=repr(event))
+            log.exception("a request failed", request=type(event).__name__, unique=unique)
         finally:
             self._waiting.pop(unique, None)
             self._send(unique, reply)

@@ -89,17 +89,21 @@ async def mc_subscribe_req(request: Request) -> Answer:
 
 
 async def packet_subscribe_req(request: Request) -> Answer:
-    """PACKET_SUBSCRIBE_REQ: receive the upcalls for a PID, or no longer.
+    """PACKET_SUBSCRIBE_REQ: receive the upcalls for the handle's PID, or no longer.
 
-    Raises EPERM where the PID is another handle's, EBUSY where another handle has subscribed.
+    A handle receives them from the beginning, as a netlink socket does. EINVAL for a PID that is
+    not the handle's.
     """
+    session = request.session
     subscribe = _required(request, PacketSubscribeAttr.PACKET_SUBSCRIBE)
     pid = _required(request, PacketSubscribeAttr.PACKET_PID)
-    sessions = request.context.sessions
-    if subscribe:
-        sessions.subscribe_packets(request.session, pid)
-    else:
-        sessions.unsubscribe_packets(request.session, pid)
+    if pid != session.pid:
+        raise DatapathError(
+            EINVAL,
+            f"this handle's PID is {session.pid}, not {pid}",
+            (PacketSubscribeAttr.PACKET_PID,),
+        )
+    session.receives_packets = bool(subscribe)
     return Answer()
 
 
@@ -122,6 +126,7 @@ async def _read_by_ioctl(request: Request) -> Answer:
 
 
 _W, _R, _T = DeviceOperation.WRITE, DeviceOperation.READ, DeviceOperation.TRANSACT
+_S = DeviceOperation.STREAM
 
 FAMILY = Family(
     schema=CONTROL,
@@ -153,14 +158,14 @@ FAMILY = Family(
         Command(
             ControlCmd.MC_SUBSCRIBE_REQ,
             "OVS_CTRL_CMD_MC_SUBSCRIBE_REQ",
-            _W,
+            _W | _S,
             mc_subscribe_req,
             summary="join or leave a multicast group",
         ),
         Command(
             ControlCmd.PACKET_SUBSCRIBE_REQ,
             "OVS_CTRL_CMD_PACKET_SUBSCRIBE_REQ",
-            _W,
+            _W | _S,
             packet_subscribe_req,
             summary="receive the upcalls for a PID on this handle",
         ),

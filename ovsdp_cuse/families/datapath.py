@@ -12,12 +12,19 @@ may surprise, and is the kernel's way:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from errno import EEXIST, EINVAL, ENODEV, EOPNOTSUPP
+from contextlib import contextmanager
+from errno import EINVAL, ENODEV, EOPNOTSUPP
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
-from ovsdp_cuse.switch.datapath import Datapath, Pid, Switch, validate_masks_cache_size
+from ovsdp_cuse.switch.datapath import (
+    Datapath,
+    Pid,
+    Settings,
+    Switch,
+    validate_masks_cache_size,
+)
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.datapath import (
     DATAPATH,
@@ -46,16 +53,16 @@ _MASKS_CACHE_SIZE = int(DpAttr.MASKS_CACHE_SIZE)
 
 def describe(switch: Switch, datapath: Datapath, command: int) -> Body:
     """A datapath as the attributes of a reply, in the order of ovs_dp_cmd_fill_info()."""
-    counters = datapath.counters
+    counters, settings = datapath.counters, datapath.settings
     attributes: Attributes = {
         _NAME: datapath.name,
         _STATS: DpStats(counters.hit, counters.missed, counters.lost, 0),
         _MEGAFLOW_STATS: MegaflowStats(counters.mask_hit, 0, 0, counters.cache_hits, 0),
-        _USER_FEATURES: datapath.user_features,
-        _MASKS_CACHE_SIZE: datapath.masks_cache_size,
+        _USER_FEATURES: settings.user_features,
+        _MASKS_CACHE_SIZE: settings.masks_cache_size,
     }
-    if datapath.user_features & _PER_CPU and datapath.per_cpu_pids:
-        attributes[int(DpAttr.PER_CPU_PIDS)] = datapath.per_cpu_pids[: switch.cpu_count]
+    if settings.user_features & _PER_CPU and settings.per_cpu_pids:
+        attributes[int(DpAttr.PER_CPU_PIDS)] = settings.per_cpu_pids[: switch.cpu_count]
     return Body(command, attributes, datapath.index)
 
 
@@ -74,7 +81,7 @@ def find(request: Request) -> Datapath:
     return datapath
 
 
-def change(datapath: Datapath, attributes: Attributes) -> None:
+def change(settings: Settings, attributes: Attributes) -> None:
     """Apply features, cache size and PIDs, in the order of ovs_dp_change().
 
     Raises EOPNOTSUPP for unknown features (nothing is changed then), EINVAL for a cache size or
@@ -88,17 +95,24 @@ def change(datapath: Datapath, attributes: Attributes) -> None:
             f"only {KNOWN_FEATURES:#x}",
             (_USER_FEATURES,),
         )
-    size = attributes.get(_MASKS_CACHE_SIZE, datapath.masks_cache_size)
-    try:
+    size = attributes.get(_MASKS_CACHE_SIZE, settings.masks_cache_size)
+    with _blaming(DpAttr.MASKS_CACHE_SIZE):
         validate_masks_cache_size(size)
-    except DatapathError as error:
-        error.path = (_MASKS_CACHE_SIZE,)
-        raise
-    datapath.masks_cache_size = size
-    datapath.user_features = features
+    settings.masks_cache_size = size
+    settings.user_features = features
     pids = attributes.get(DpAttr.PER_CPU_PIDS)
     if features & _PER_CPU and pids is not None:
-        datapath.per_cpu_pids = tuple(map(Pid, _whole_pids(pids, DpAttr.PER_CPU_PIDS)))
+        settings.per_cpu_pids = tuple(map(Pid, _whole_pids(pids, DpAttr.PER_CPU_PIDS)))
+
+
+@contextmanager
+def _blaming(attribute: DpAttr) -> Iterator[None]:
+    """Say of what fails which attribute is to blame."""
+    try:
+        yield
+    except DatapathError as error:
+        error.path = (attribute,)
+        raise
 
 
 def _whole_pids(pids: tuple[int, ...], attribute: DpAttr) -> tuple[int, ...]:
@@ -120,26 +134,24 @@ async def new(request: Request) -> Answer:
     for needed in (DpAttr.NAME, DpAttr.UPCALL_PID):
         if needed not in attributes:
             raise DatapathError(EINVAL, f"{DATAPATH.attributes.name_of(needed)} is missing")
-    # Changes are tried on a datapath that is not in the switch, so a failure leaves nothing.
-    wanted = Datapath.unborn()
-    change(wanted, attributes)
+    # Settings are tried before there is a datapath, so a failure leaves nothing.
+    settings = Settings()
+    change(settings, attributes)
     pids = _whole_pids(attributes[DpAttr.UPCALL_PID], DpAttr.UPCALL_PID)
     if len(pids) > switch.cpu_count:
         raise DatapathError(
             EINVAL, f"{len(pids)} PIDs for {switch.cpu_count} CPUs", (DpAttr.UPCALL_PID,)
         )
-    try:
-        datapath = switch.add(attributes[_NAME], attributes.get(DpAttr.IFINDEX, 0))
-    except DatapathError as error:
-        error.path = (_NAME,)
-        if error.errno == EEXIST and request.header.version < OVS_DP_VER_FEATURES:
-            # A client from before user features will go on with the datapath that is there, and
-            # must not be given what it did not ask for.
-            existing = switch.lookup_name(attributes[_NAME])
-            if existing is not None:
-                existing.user_features = 0
-        raise
-    datapath.adopt(wanted)
+    existing = switch.lookup_name(attributes[_NAME])
+    if existing is not None and request.header.version < OVS_DP_VER_FEATURES:
+        # A client from before user features will be refused, and go on with the datapath that is
+        # there; it must not be given what it did not ask for.
+        existing.settings.user_features = 0
+    with _blaming(DpAttr.NAME):
+        name = switch.choose_name(attributes[_NAME])
+    with _blaming(DpAttr.IFINDEX):
+        datapath = switch.add(name, attributes.get(DpAttr.IFINDEX, 0))
+    datapath.settings = settings
     datapath.upcall_pids = tuple(map(Pid, pids))
     return Answer(describe(switch, datapath, DpCmd.NEW), GROUP.id)
 
@@ -161,15 +173,18 @@ async def get(request: Request) -> Answer:
 def dump(request: Request) -> Iterator[Body]:
     """OVS_DP_CMD_GET with NLM_F_DUMP: the datapaths that are there from now until their turn."""
     switch = request.context.switch
-    for datapath in switch:
-        if switch.lookup(datapath.index) is datapath:
-            yield describe(switch, datapath, DpCmd.GET)
+    now = list(switch)
+    return (
+        describe(switch, datapath, DpCmd.GET)
+        for datapath in now
+        if switch.lookup(datapath.index) is datapath
+    )
 
 
 async def set_(request: Request) -> Answer:
     """OVS_DP_CMD_SET: change what NEW may set; raises what `find` and `change` raise."""
     datapath = find(request)
-    change(datapath, request.attributes)
+    change(datapath.settings, request.attributes)
     return Answer(describe(request.context.switch, datapath, DpCmd.SET), GROUP.id)
 
 

@@ -58,6 +58,12 @@ class Dump:
         self.done = True
         return last
 
+    def next_size(self) -> int:
+        """Bytes of the next message."""
+        if self._pending is None:
+            self._pending = self._next_message()
+        return len(self._pending or self._build_done())
+
     def _next_message(self) -> bytes | None:
         try:
             body = next(self._bodies, None)

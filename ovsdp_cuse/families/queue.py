@@ -4,10 +4,13 @@ The rules are those of a netlink socket's receive queue (netlink_broadcast_deliv
 netlink_overrun() and netlink_rcv_wake() of net/netlink/af_netlink.c):
 
 1. A datagram is accepted while the queue is empty or it fits below the limit, and the queue is
-   not congested.
+   not congested. What counts is what it costs to keep, not its length alone.
 2. The first that is not accepted congests the queue, which is an overrun: the next read fails
    with ENOBUFS, once. Further ones are counted and dropped.
 3. A read that leaves the queue empty ends the congestion.
+4. What was promised is not subject to this, and is bounded in another way: a reply that its ioctl
+   could not give (one at a time), and the next part of a dump (made when the queue is at most
+   half full).
 
 The device door reads one kind at a time (READ_EVENT, READ_PACKET), the stream door any kind in
 order; so each kind has its own line and each datagram a running number.
@@ -17,6 +20,9 @@ from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
+
+OVERHEAD = 256
+"""Bytes that a datagram costs beside its own, as the kernel counts its buffers (skb->truesize)."""
 
 
 class Kind(IntEnum):
@@ -30,7 +36,7 @@ class Kind(IntEnum):
 
 
 class Queue:
-    """The datagrams that wait on one handle; `limit` is in bytes."""
+    """The datagrams that wait on one handle; `limit` is in bytes, OVERHEAD included."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -46,18 +52,27 @@ class Queue:
 
     def append(self, kind: Kind, datagram: bytes) -> bool:
         """Queue a datagram; False if it was dropped for want of room (`overrun` is set then)."""
-        # A kept reply was promised to its client, so congestion does not count for it.
-        refused = self.congested and kind is not Kind.KEPT
-        if refused or (self.bytes and self.bytes + len(datagram) > self.limit):
+        cost = len(datagram) + OVERHEAD
+        if self.congested or (self.bytes and self.bytes + cost > self.limit):
             self.dropped += 1
             if not self.congested:
                 self.congested = self.overrun = True
             return False
-        self._number += 1
-        order = 0 if kind is Kind.KEPT else self._number
-        self._lines[kind].append((order, datagram))
-        self.bytes += len(datagram)
+        self.append_promised(kind, datagram)
         return True
+
+    def append_promised(self, kind: Kind, datagram: bytes) -> None:
+        """Queue a datagram whatever room there is."""
+        self._number += 1
+        self._lines[kind].append((self._number, datagram))
+        self.bytes += len(datagram) + OVERHEAD
+
+    def keep(self, reply: bytes) -> None:
+        """Keep a reply that did not fit its ioctl, in the place of one that was kept before."""
+        if self._lines[Kind.KEPT]:
+            self.pop(Kind.KEPT)
+        self._lines[Kind.KEPT].append((0, reply))
+        self.bytes += len(reply) + OVERHEAD
 
     def peek(self, kind: Kind | None = None) -> bytes | None:
         """The next datagram of a kind, or of any; None where none waits."""
@@ -67,7 +82,7 @@ class Queue:
     def pop(self, kind: Kind | None = None) -> bytes:
         """Take what `peek` shows; IndexError where that is nothing."""
         datagram = self._line(kind).popleft()[1]
-        self.bytes -= len(datagram)
+        self.bytes -= len(datagram) + OVERHEAD
         if not self.bytes:
             self.congested = False
         return datagram

@@ -25,16 +25,23 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "ovsdp_cuse.families"
 
+HEADER_SIZES = (0, 4)
+
 Handler = Callable[["Request"], Awaitable["Answer"]]
 DumpHandler = Callable[["Request"], Iterator["Body"]]
 
 
 class DeviceOperation(IntFlag):
-    """How a command may come through the device door; the bits of the 2014 patch's dev ops."""
+    """How a command may come: the device operations of the 2014 patch, and the stream door.
+
+    STREAM is write(2). A command must not wait there: the kernel holds a lock of the FUSE node for
+    a write, so that others' would wait too. What TRANSACT may carry, STREAM may.
+    """
 
     READ = 1 << 0
     WRITE = 1 << 1
     TRANSACT = 1 << 2
+    STREAM = 1 << 3
 
 
 class RegistryError(Exception):
@@ -53,7 +60,7 @@ class MulticastGroup:
 class Command:
     """One command of a family.
 
-    number, name: as in the header. operations: the device operations that may carry it. handler:
+    number, name: as in the header. operations: what may carry it; TRANSACT implies STREAM. handler:
     answers a plain request; dump: yields the objects for one with NLM_F_DUMP; either may be None.
     needs_datapath: whether the device door checks dp_ifindex for it. admin: whether it needs a
     handle opened for writing. validates_dump: whether the attributes of a dump request are parsed;
@@ -97,8 +104,11 @@ class Family:
     def __post_init__(self) -> None:
         routes: dict[tuple[int, DeviceOperation], Command] = {}
         for command in self.commands:
+            allowed = command.operations
+            if DeviceOperation.TRANSACT in allowed:
+                allowed |= DeviceOperation.STREAM
             for operation in DeviceOperation:
-                if operation in command.operations:
+                if operation in allowed:
                     other = routes.setdefault((command.number, operation), command)
                     if other is not command:
                         raise RegistryError(
@@ -171,6 +181,11 @@ class Registry:
             raise RegistryError(
                 f"family {schema.name} ({schema.id:#x}) clashes with {other.schema.name} "
                 f"({other.schema.id:#x}), which is registered already"
+            )
+        if schema.header_size not in HEADER_SIZES:
+            raise RegistryError(
+                f"family {schema.name}: a header of {schema.header_size} bytes is neither struct "
+                "ovs_header (4) nor none (0)"
             )
         if not NLMSG_MIN_TYPE <= schema.id <= 0xFFFF:
             raise RegistryError(

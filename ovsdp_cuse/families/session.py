@@ -7,11 +7,10 @@ thread. All waiting is trio's, so a wait ends by cancellation, which is how a si
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS, EPERM
+from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS
 from select import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 
 import trio
@@ -66,6 +65,8 @@ class Session:
         """The dump that write(2) began; its parts go through the queue."""
         self.running: object | None = None
         """What the device door is doing on this handle, for the in-use guard."""
+        self.receives_packets = True
+        """Whether upcalls for the handle's PID are delivered; PACKET_SUBSCRIBE_REQ decides."""
         self.pending: set[Kind] = set()
         """The kinds of datagram for which a WIN_PEND request waits."""
         self.unfinished: tuple[bytes, int] | None = None
@@ -123,31 +124,35 @@ class Session:
         Raises as `read` does.
         """
         self.raise_overrun()
-        datagram = self.queue.peek(kind)
-        if datagram is None:
-            return b""
-        if len(datagram) > size:
-            raise DatapathError(
-                EMSGSIZE, f"the datagram has {len(datagram)} bytes, the buffer {size}"
-            )
-        return self.queue.pop(kind)
+        datagram = self._take(kind, size)
+        self.continue_stream_dump()
+        return datagram
+
+    def take_kept(self, size: int) -> bytes:
+        """The reply that an ioctl could not give; b"" where there is none, EMSGSIZE as `read`."""
+        return self._take(Kind.KEPT, size)
+
+    def keep(self, reply: bytes) -> None:
+        """Keep a reply that did not fit its ioctl; an older one is forgotten."""
+        self.queue.keep(reply)
+        self._wake()
 
     async def wait_for(self, kind: Kind) -> None:
-        """Return when a datagram of this kind waits.
+        """Return when a datagram of this kind waits, or some were lost.
 
         Raises EBUSY where another request waits for the same, EAGAIN on a handle that was opened
         with O_NONBLOCK. The wait does not count as a running request.
         """
         if kind in self.pending:
             raise DatapathError(EBUSY, f"another request waits for {kind.name} on this handle")
-        if self.queue.peek(kind) is not None:
+        if self._has(kind):
             return
         if self.nonblocking:
             raise DatapathError(EAGAIN, "nothing waits, and the handle is O_NONBLOCK")
         self.pending.add(kind)
         self.running = None
         try:
-            while self.queue.peek(kind) is None:
+            while not self._has(kind):
                 await self._park()
         finally:
             self.pending.discard(kind)
@@ -157,12 +162,13 @@ class Session:
         if self.stream_dump is not None:
             raise DatapathError(EBUSY, "a dump is running on this handle")
         self.stream_dump = dump
-        self._queue_dump_part()
+        self._queue_dump_part(dump)
 
     def continue_stream_dump(self) -> None:
         """Queue the next part of the dump, if there is one and the queue is at most half full."""
-        if self.stream_dump is not None and self.queue.bytes <= self.queue.limit // 2:
-            self._queue_dump_part()
+        dump = self.stream_dump
+        if dump is not None and self.queue.bytes <= self.queue.limit // 2:
+            self._queue_dump_part(dump)
 
     def close(self) -> None:
         """End whatever the handle had: queue, dumps, waits."""
@@ -180,18 +186,26 @@ class Session:
                 ENOBUFS, f"datagrams were dropped; {self.queue.dropped} since the handle was opened"
             )
 
-    def _queue_dump_part(self) -> None:
-        dump = self.stream_dump
-        if dump is None:
-            return
-        try:
-            part = dump.next_part(self._dump_part_size())
-        except DatapathError:
-            # One object is larger than any part: give it all the same, the reader may have room.
-            part = dump.next_part(sys.maxsize)
+    def _take(self, kind: Kind, size: int) -> bytes:
+        datagram = self.queue.peek(kind)
+        if datagram is None:
+            return b""
+        if len(datagram) > size:
+            raise DatapathError(
+                EMSGSIZE, f"the datagram has {len(datagram)} bytes, the buffer {size}"
+            )
+        return self.queue.pop(kind)
+
+    def _has(self, kind: Kind) -> bool:
+        return self.queue.overrun or self.queue.peek(kind) is not None
+
+    def _queue_dump_part(self, dump: Dump) -> None:
+        # One object may be larger than any part: the reader may have room for it all the same.
+        part = dump.next_part(max(self._dump_part_size(), dump.next_size()))
         if dump.done:
             self.stream_dump = None
-        self.put(Kind.REPLY, part)
+        self.queue.append_promised(Kind.REPLY, part)
+        self._wake()
 
     def _dump_part_size(self) -> int:
         return min(max(self._largest_read, FIRST_DUMP_PART), LARGEST_DUMP_PART)
@@ -210,20 +224,19 @@ class Session:
 
 
 class SessionTable:
-    """The open handles, who among them is in a multicast group, and who gets a PID's upcalls.
+    """The open handles, and who among them is in a multicast group.
 
     handle_limit: how many may be open. queue_limit: bytes that may wait on each.
     first_pid: where the counter of PIDs starts.
     """
 
-    def __init__(self, handle_limit: int = 512, queue_limit: int = 4 << 20, first_pid: int = 1):
+    def __init__(self, handle_limit: int = 512, queue_limit: int = 1 << 20, first_pid: int = 1):
         self.handle_limit = handle_limit
         self.queue_limit = queue_limit
         self.lost_upcalls = 0
         self._next_pid = first_pid % PID_MODULUS
         self._by_pid: dict[int, Session] = {}
         self._members: dict[int, dict[int, Session]] = {}
-        self._packet_subscribers: dict[int, Session] = {}
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_pid.values()))
@@ -235,11 +248,7 @@ class SessionTable:
         """A new session with a PID that no other has; ENFILE when the limit is reached."""
         if len(self._by_pid) >= self.handle_limit:
             raise DatapathError(ENFILE, f"{self.handle_limit} handles are open, the limit")
-        while (
-            not self._next_pid
-            or self._next_pid in self._by_pid
-            or self._next_pid in self._packet_subscribers
-        ):
+        while not self._next_pid or self._next_pid in self._by_pid:
             self._next_pid = (self._next_pid + 1) % PID_MODULUS
         session = Session(self._next_pid, access, nonblocking, self.queue_limit, owner)
         self._by_pid[session.pid] = session
@@ -255,9 +264,6 @@ class SessionTable:
         del self._by_pid[session.pid]
         for group in list(session.groups):
             self.leave(session, group)
-        for pid, subscriber in list(self._packet_subscribers.items()):
-            if subscriber is session:
-                del self._packet_subscribers[pid]
         session.close()
 
     def join(self, session: Session, group: MulticastGroup) -> None:
@@ -278,26 +284,10 @@ class SessionTable:
                 if session is not exclude:
                     session.put(Kind.EVENT, datagram)
 
-    def subscribe_packets(self, session: Session, pid: int) -> None:
-        """Give the upcalls for `pid` to this session.
-
-        Raises EPERM where `pid` is another open handle's, EBUSY where another has subscribed.
-        """
-        owner = self._by_pid.get(pid)
-        if owner is not None and owner is not session:
-            raise DatapathError(EPERM, f"PID {pid} is another open handle's")
-        if self._packet_subscribers.setdefault(pid, session) is not session:
-            raise DatapathError(EBUSY, f"another handle receives the upcalls for PID {pid}")
-
-    def unsubscribe_packets(self, session: Session, pid: int) -> None:
-        """End what `subscribe_packets` began; the session need not have subscribed."""
-        if self._packet_subscribers.get(pid) is session:
-            del self._packet_subscribers[pid]
-
     def upcall(self, pid: int, datagram: bytes) -> bool:
         """Give an upcall to who receives those for `pid`; False, and counted, where it is lost."""
-        session = self._packet_subscribers.get(pid) or self._by_pid.get(pid)
-        if session is not None and session.put(Kind.PACKET, datagram):
+        session = self._by_pid.get(pid)
+        if session is not None and session.receives_packets and session.put(Kind.PACKET, datagram):
             return True
         self.lost_upcalls += 1
         return False

@@ -39,33 +39,28 @@ class Counters:
     cache_hits: int = 0
 
 
+@dataclass(slots=True)
+class Settings:
+    """What a client may choose of a datapath.
+
+    user_features: OVS_DP_F_* bits. masks_cache_size: entries, a power of two, or 0 for no cache.
+    per_cpu_pids: one PID for each CPU, () where none were given.
+    """
+
+    user_features: int = 0
+    masks_cache_size: int = MASKS_CACHE_SIZE_DEFAULT
+    per_cpu_pids: tuple[Pid, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Datapath:
-    """One datapath.
-
-    upcall_pids: where misses of the local port go, 0 for nowhere. user_features: OVS_DP_F_* bits.
-    masks_cache_size: entries, a power of two, or 0 for no cache. per_cpu_pids: one PID for each
-    CPU, () where none were given.
-    """
+    """One datapath; upcall_pids: where misses of the local port go, 0 for nowhere."""
 
     index: DpIfindex
     name: str
     upcall_pids: tuple[Pid, ...] = ()
-    user_features: int = 0
-    masks_cache_size: int = MASKS_CACHE_SIZE_DEFAULT
-    per_cpu_pids: tuple[Pid, ...] = ()
+    settings: Settings = field(default_factory=Settings)
     counters: Counters = field(default_factory=Counters)
-
-    @classmethod
-    def unborn(cls) -> Datapath:
-        """A datapath that is in no switch, to try settings on."""
-        return cls(DpIfindex(0), "")
-
-    def adopt(self, other: Datapath) -> None:
-        """Take over the settings of another datapath."""
-        self.user_features = other.user_features
-        self.masks_cache_size = other.masks_cache_size
-        self.per_cpu_pids = other.per_cpu_pids
 
 
 def validate_name(name: str) -> None:
@@ -111,16 +106,33 @@ class Switch:
         """The oldest datapath: what index 0 means where a command needs some datapath."""
         return next(iter(self._by_index.values()), None)
 
+    def choose_name(self, name: str) -> str:
+        """The name that a datapath gets which wants this one (dev_alloc_name(), net/core/dev.c).
+
+        A "%d" in it is replaced by the lowest number that makes it unique. Raises EINVAL for a name
+        that no interface may have, EEXIST for one in use, ENFILE where no number is free.
+        """
+        validate_name(name)
+        if "%" not in name:
+            if name in self._by_name:
+                raise DatapathError(EEXIST, f"a datapath named {name!r} exists already")
+            return name
+        if name.count("%") != 1 or "%d" not in name:
+            raise DatapathError(EINVAL, f"{name!r} may have one '%d' and no other '%'")
+        for number in range(NAME_NUMBERS):
+            candidate = name.replace("%d", str(number))
+            if len(candidate.encode("utf-8", "surrogateescape")) > NAME_MAXIMUM:
+                break
+            if candidate not in self._by_name:
+                return candidate
+        raise DatapathError(ENFILE, f"no number is free for {name!r}")
+
     def add(self, name: str, index: int = 0) -> Datapath:
         """Make a datapath; `index` 0 lets the switch choose one.
 
-        A "%d" in the name is replaced by the lowest number that makes it unique. Raises EINVAL for
-        a name that no interface may have, EEXIST for a name or index in use, ENFILE where no number
-        is free.
+        Raises what `choose_name` raises, and EEXIST for an index in use.
         """
-        name = self._expand(name)
-        if name in self._by_name:
-            raise DatapathError(EEXIST, f"a datapath named {name!r} exists already")
+        name = self.choose_name(name)
         if index in self._by_index:
             raise DatapathError(EEXIST, f"a datapath with index {index} exists already")
         if not index:
@@ -136,21 +148,6 @@ class Switch:
             raise DatapathError(ENODEV, f"datapath {datapath.name!r} is gone already")
         del self._by_index[datapath.index]
         del self._by_name[datapath.name]
-
-    def _expand(self, name: str) -> str:
-        """The name to use for a wanted one (dev_alloc_name() of net/core/dev.c)."""
-        validate_name(name)
-        if "%" not in name:
-            return name
-        if name.count("%") != 1 or "%d" not in name:
-            raise DatapathError(EINVAL, f"{name!r} may have one '%d' and no other '%'")
-        for number in range(NAME_NUMBERS):
-            candidate = name.replace("%d", str(number))
-            if len(candidate.encode("utf-8", "surrogateescape")) > NAME_MAXIMUM:
-                break
-            if candidate not in self._by_name:
-                return candidate
-        raise DatapathError(ENFILE, f"no number is free for {name!r}")
 
     def _free_index(self) -> int:
         if len(self._by_index) >= IFINDEX_MAXIMUM:

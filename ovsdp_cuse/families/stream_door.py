@@ -1,0 +1,158 @@
+"""The stream door: read(2) and write(2), which do what a netlink socket does.
+
+As netlink_rcv_skb() (net/netlink/af_netlink.c) and genl_rcv_msg() (net/netlink/genetlink.c): what
+is wrong with a message is told by an NLMSG_ERROR in the queue, and what is no message is swallowed.
+"""
+
+from __future__ import annotations
+
+from errno import EINVAL, EMSGSIZE
+from sys import byteorder
+
+import trio
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.execute import check_permission, error_reply, execute, start_dump
+from ovsdp_cuse.families.queue import Kind
+from ovsdp_cuse.families.registry import DeviceOperation
+from ovsdp_cuse.families.request import Context, Request
+from ovsdp_cuse.families.session import Session
+from ovsdp_cuse.families.tap import Direction, Tap
+from ovsdp_cuse.wire.netlink import (
+    NETLINK_HEADER,
+    NETLINK_HEADER_SIZE,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_ECHO,
+    NLM_F_REQUEST,
+    NLMSG_MIN_TYPE,
+    OVS_HEADER_SIZE,
+    OVS_MESSAGE_HEADER,
+    build_error,
+)
+
+MESSAGE_MAXIMUM = 212_992
+"""Bytes of the longest message that a write may carry: net.core.wmem_default, which bounds a
+sendmsg on a netlink socket."""
+UNCUT = 31 * 4096
+"""Bytes of one buffer that the kernel passes on in one piece: 32 pages, and it may begin within
+one. Only a longer write goes on in another; a longer datagram cannot be read from every node."""
+ECHO_MAXIMUM = UNCUT - 4096
+"""Bytes of the longest message that its error echoes whole, so that there is room for a text."""
+
+
+MESSAGES_BEFORE_OTHERS = 256
+"""Messages of one write that are handled before other handles get their turn."""
+
+
+class StreamDoor:
+    """Handles writes and reads; `tap` sees every message."""
+
+    def __init__(self, context: Context, tap: Tap | None) -> None:
+        self._context = context
+        self._tap = tap
+
+    async def write(self, session: Session, data: bytes, continues: bool = False) -> int:
+        """Handle the messages of one write(2); returns the bytes taken, which are all of them.
+
+        continues: whether `data` goes on from the last write. The kernel cuts a write of more
+        than 32 pages, or of more than 32 buffers, and may do so in the middle of a message: such
+        a message is handled when its rest has come. Where no rest comes, it was cut short by the
+        client, and is swallowed; so is, with all that follows, a message whose nlmsg_len cannot
+        be: both as netlink does. EMSGSIZE for a message that is there, as far as can be seen, and
+        is longer than MESSAGE_MAXIMUM.
+        """
+        size = len(data)
+        start = 0
+        if continues:
+            if session.unfinished is None:
+                return size
+            rest, start = session.unfinished
+            data = rest + data
+        session.unfinished = None
+        end = len(data)
+        handled = 0
+        try:
+            while end - start >= NETLINK_HEADER_SIZE:
+                length = int.from_bytes(data[start : start + 4], byteorder)
+                if not NETLINK_HEADER_SIZE <= length <= MESSAGE_MAXIMUM:
+                    if length > MESSAGE_MAXIMUM and size >= UNCUT:
+                        raise DatapathError(
+                            EMSGSIZE, f"a message has at most {MESSAGE_MAXIMUM} bytes, not {length}"
+                        )
+                    return size
+                if length > end - start:
+                    break
+                await self._stream_message(session, data[start : start + length])
+                handled += 1
+                if handled % MESSAGES_BEFORE_OTHERS == 0:
+                    await trio.lowlevel.checkpoint()
+                start += (length + 3) & ~3
+        except (trio.Cancelled, DatapathError):
+            # A signal, or a message too long: what has been done cannot be undone, so say how far
+            # it went. The scope that was cancelled is this request's alone and ends with it.
+            taken = min(start, end) - (end - size)
+            if taken > 0:
+                return taken
+            raise
+        session.unfinished = data[start:], max(start - end, 0)
+        return size
+
+    async def read(self, session: Session, size: int, nonblocking: bool) -> bytes:
+        """The next datagram for read(2); see Session.read for the errors."""
+        datagram = await session.read(size, nonblocking)
+        if self._tap is not None:
+            self._tap.message(session, Direction.TO_CLIENT, datagram)
+        return datagram
+
+    async def _stream_message(self, session: Session, data: bytes) -> None:
+        """One whole message: handle it, queue its reply and what it is owed of an ACK or error."""
+        header = NETLINK_HEADER.parse(data)
+        if self._tap is not None:
+            self._tap.message(session, Direction.FROM_CLIENT, data)
+        try:
+            is_request = header.flags & NLM_F_REQUEST and header.type >= NLMSG_MIN_TYPE
+            if is_request and await self._stream_request(session, data):
+                return  # a dump: NLMSG_DONE is its acknowledgement
+        except DatapathError as error:
+            family = self._context.registry.lookup(header.type)
+            capped = len(data) > ECHO_MAXIMUM
+            session.put(Kind.REPLY, error_reply(data, session, error, family, capped))
+        else:
+            if header.flags & NLM_F_ACK:
+                session.put(Kind.REPLY, build_error(data, 0, capped=True, portid=session.pid))
+
+    async def _stream_request(self, session: Session, data: bytes) -> bool:
+        """Handle a request; whether it began a dump."""
+        request = self._check(session, data)
+        if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
+            session.start_stream_dump(start_dump(request))
+            return True
+        echo = bool(request.header.flags & NLM_F_ECHO)
+        reply, group = await execute(request, session if echo else None)
+        if reply is not None and (group is None or echo):
+            session.put(Kind.REPLY, reply)
+        return False
+
+    def _check(self, session: Session, data: bytes) -> Request:
+        """The checks of genl_rcv_msg(), in their order."""
+        registry = self._context.registry
+        header = OVS_MESSAGE_HEADER.parse(data.ljust(OVS_HEADER_SIZE, b"\0"))
+        known = registry.lookup(header.type)
+        if known is not None and len(data) < known.schema.attributes_start:
+            raise DatapathError(
+                EINVAL,
+                f"a message of {known.schema.name} has at least "
+                f"{known.schema.attributes_start} bytes",
+            )
+        family, command = registry.route(header.type, header.command, DeviceOperation.STREAM)
+        check_permission(session, command)
+        schema = family.schema
+        dp_ifindex = header.dp_ifindex if schema.header_size else 0
+        request = Request(self._context, session, family, command, header, dp_ifindex, {}, data)
+        dumps = header.flags & NLM_F_DUMP == NLM_F_DUMP
+        if command.validates_dump if dumps else command.handler is not None:
+            request.attributes = schema.attributes_of(header.command).parse(
+                data, schema.attributes_start
+            )
+        return request
