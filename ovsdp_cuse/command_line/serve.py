@@ -25,6 +25,8 @@ from ovsdp_cuse.device.node import Node, NodeError
 from ovsdp_cuse.families.registry import Family, RegistryError
 from ovsdp_cuse.families.trace import Trace
 
+DEFAULTS = Configuration()
+
 
 def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     try:
@@ -45,13 +47,28 @@ def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 )
 @click.option("--name", help="Name of the CUSE device, in /dev.")
 @click.option("--path", help="Where the FUSE file goes.  [default: /dev/NAME]")
-@click.option("--mode", metavar="OCTAL", callback=_octal, help="Who may open it.  [default: 0660]")
-@click.option("--owner", help="User name or number.  [default: root]")
+@click.option(
+    "--mode",
+    metavar="OCTAL",
+    callback=_octal,
+    help=f"Who may open it.  [default: {DEFAULTS.mode:04o}]",
+)
+@click.option("--owner", help=f"User name or number.  [default: {DEFAULTS.owner}]")
 @click.option("--group", help="Group name or number.  [default: openvswitch, if there, else root]")
-@click.option("--handle-limit", type=int, help="How many handles may be open.  [default: 512]")
-@click.option("--queue-limit", type=int, help="Bytes that may wait on a handle.  [default: 4 MiB]")
-@click.option("--log-level", type=click.Choice(LOG_LEVELS), help="[default: info]")
-@click.option("--log-format", type=click.Choice(LOG_FORMATS), help="[default: text]")
+@click.option(
+    "--handle-limit",
+    type=int,
+    help=f"How many handles may be open.  [default: {DEFAULTS.handle_limit}]",
+)
+@click.option(
+    "--queue-limit",
+    type=int,
+    help=f"Bytes that may wait on a handle.  [default: {DEFAULTS.queue_limit}]",
+)
+@click.option("--log-level", type=click.Choice(LOG_LEVELS), help=f"[default: {DEFAULTS.log_level}]")
+@click.option(
+    "--log-format", type=click.Choice(LOG_FORMATS), help=f"[default: {DEFAULTS.log_format}]"
+)
 @click.option("--trace/--no-trace", default=None, help="Print each message.")
 def serve(file: Path | None, **settings: Any) -> None:
     """Make the device and serve it until Ctrl-C or SIGTERM.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from errno import EAGAIN, EBADF, ENOBUFS
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 _IOC_READ, _IOC_WRITE = 2, 1
 
+_one_at_a_time = threading.RLock()
+"""Clients may be in several threads; a daemon's work is done in one."""
+
 
 def finish(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that never waits."""
@@ -38,17 +42,19 @@ class DoorHandle(Handle):
     def __init__(self, daemon: Daemon, path: str, read_only: bool = False) -> None:
         access = Access.READ if read_only else Access.READ | Access.WRITE
         self._dispatcher = daemon.dispatcher
-        self.session = self._dispatcher.open(access, True, OWNER)
         self.path = path
-        self.pid = self.session.pid
         self.descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._show_readable()
+        with _one_at_a_time:
+            self.session = self._dispatcher.open(access, True, OWNER)
+            self._show_readable()
+        self.pid = self.session.pid
 
     def close(self) -> None:
         if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-            self._dispatcher.close(self.session)
+            with _one_at_a_time:
+                self._dispatcher.close(self.session)
+                os.close(self.descriptor)
+                self.descriptor = -1
 
     def _ioctl(self, number: int, buffer: bytearray) -> bytes:
         if self.descriptor < 0:
@@ -80,12 +86,13 @@ class DoorHandle(Handle):
             raise
 
     def _system_call(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except DatapathError as error:
-            raise OSError(error.errno, error.message) from None
-        finally:
-            self._show_readable()
+        with _one_at_a_time:
+            try:
+                return call()
+            except DatapathError as error:
+                raise OSError(error.errno, error.message) from None
+            finally:
+                self._show_readable()
 
     def _show_readable(self) -> None:
         """Make the eventfd tell what poll tells of the session, now and when something comes."""

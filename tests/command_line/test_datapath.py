@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from ovsdp_cuse.command_line.datapath import feature_names
+from ovsdp_cuse.families.builtin import BUILT_IN
+from ovsdp_cuse.families.registry import Registry
 from ovsdp_cuse.families.trace import Trace
+from tests.client.handles import connect
 from tests.command_line.conftest import Run
 from tests.families.doors import Daemon
 
@@ -43,7 +46,6 @@ def test_the_same_as_json(daemon: Daemon, run: Run) -> None:
 
 
 def test_all_settings(daemon: Daemon, run: Run) -> None:
-    daemon.dispatcher.tap = Trace(daemon.context.registry, trace := io.StringIO())
     made = run(
         *("dp-add", "br", "--index", "77", "--masks-cache-size", "512", "--json"),
         *("--features", "unaligned,vport-pids", "--upcall-pid", "5", "--upcall-pid", "6"),
@@ -51,10 +53,21 @@ def test_all_settings(daemon: Daemon, run: Run) -> None:
     features = ["unaligned", "vport-pids"]
     assert json.loads(made.stdout) == {
         **DP0,
-        **{"name": "br", "index": 77, "features": features, "masks_cache_size": 512},
+        "name": "br",
+        "index": 77,
+        "features": features,
+        "masks_cache_size": 512,
     }
     assert "unaligned vport-pids" in run("dp-show", "br").stdout
-    assert "UPCALL_PID=[5, 6], " in trace.getvalue()
+
+
+def test_who_receives_what_no_flow_matches(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    registry = Registry(BUILT_IN)
+    connect(monkeypatch, Daemon(tap=Trace(registry, trace := io.StringIO())))
+    run("dp-add", "dp0")
+    run("dp-add", "dp1", "--upcall-pid", "5", "--upcall-pid", "6")
+    requests = [line for line in trace.getvalue().splitlines() if " > " in line]
+    assert ["UPCALL_PID=[0]" in requests[0], "UPCALL_PID=[5, 6]" in requests[1]] == [True, True]
 
 
 def test_a_number_in_the_name(daemon: Daemon, run: Run) -> None:

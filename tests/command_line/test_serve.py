@@ -13,7 +13,7 @@ from ovsdp_cuse import configuration, daemon
 from ovsdp_cuse.configuration import Configuration, ConfigurationError
 from ovsdp_cuse.device.fuse import FuseNode
 from ovsdp_cuse.device.node import Node, NodeError, Permissions
-from ovsdp_cuse.families.registry import RegistryError
+from ovsdp_cuse.families.registry import Registry, RegistryError
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.families.trace import Trace
 from tests.command_line.conftest import Run
@@ -28,7 +28,11 @@ class Served:
         self.error: Exception | None = None
 
     def main(
-        self, settings: Configuration, tap: Tap | None, on_ready: Callable[[Node], None]
+        self,
+        settings: Configuration,
+        registry: Registry,
+        tap: Tap | None,
+        on_ready: Callable[[Node], None],
     ) -> None:
         self.configuration, self.tap = settings, tap
         if self.error is not None:
@@ -120,7 +124,7 @@ def test_settings_that_cannot_be(
 def test_the_log_is_not_in_the_way_of_the_banner(
     log_format: str, served: Served, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def main(settings: Configuration, tap: object, on_ready: object) -> None:
+    def main(settings: Configuration, *rest: object) -> None:
         structlog.get_logger("x").info("something", pid=os.getpid())
 
     monkeypatch.setattr(daemon, "main", main)
