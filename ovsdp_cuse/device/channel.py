@@ -7,7 +7,8 @@ each read costs more than all else that a request does.
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, ECONNABORTED, EINTR, EINVAL, ENODEV, ENOENT
+import select
+from errno import ECONNABORTED, EINTR, EINVAL, ENODEV, ENOENT
 
 import structlog
 import trio
@@ -61,8 +62,15 @@ class Channel:
         except OSError as error:
             if error.errno == EINVAL:
                 raise
-            if error.errno not in (ENOENT, ENODEV, ECONNABORTED, EAGAIN):
-                log.warning("a reply could not be written", error=str(error))
+            if error.errno not in (ENOENT, ENODEV, ECONNABORTED):
+                # EAGAIN too: no kernel says it, and the client of a lost reply hangs.
+                log.error("a reply could not be written", error=str(error))
+
+    def is_alive(self) -> bool:
+        """Whether the kernel still keeps up the connection: it tells by EPOLLERR."""
+        poller = select.poll()
+        poller.register(self.descriptor, 0)  # errors are told unasked
+        return not poller.poll(0)
 
     async def wait_readable(self) -> None:
         """Return when `receive` may have something."""
