@@ -13,7 +13,7 @@ from ovsdp_cuse.configuration import Configuration
 from ovsdp_cuse.device.channel import ChannelClosed
 from ovsdp_cuse.device.cuse import CuseNode
 from ovsdp_cuse.device.fuse import FuseNode
-from ovsdp_cuse.device.node import Node, NodeError, cuse_problem
+from ovsdp_cuse.device.node import Node, NodeError, cuse_problem, refusals_of
 from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.dispatch import Dispatcher
@@ -71,20 +71,30 @@ async def run(
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
-                channel = await node.attach()
+                with refusals_of(node):
+                    channel = await node.attach()
                 server = Server(
                     channel, node.connection, Dispatcher(context, tap), node.wait_limit_s
                 )
                 nursery.start_soon(_serve, server, node)
-                await node.publish()
+                with refusals_of(node):
+                    await node.publish()
                 nursery.start_soon(notifier.feed_watchdog)
                 notifier.notify(READY=1, STATUS=f"serving {node.path}", MAINPID=os.getpid())
                 log.info("serving", node=node.kind, path=str(node.path))
                 on_ready(node)
         finally:
             notifier.notify(STOPPING=1)
-            with trio.CancelScope(shield=True):
-                await node.withdraw()
+            await _withdraw(node)
+
+
+async def _withdraw(node: Node) -> None:
+    """Take the node away. What stays then keeps nobody from stopping: it is told."""
+    with trio.CancelScope(shield=True):
+        try:
+            await node.withdraw()
+        except OSError as error:
+            log.error("the node could not be removed", path=str(node.path), error=str(error))
 
 
 async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -118,8 +128,12 @@ def main(
 
 
 def _single(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The exception in a group that holds just one, however deep; else the group."""
+    """The one exception in a group, however deep; else the group.
+
+    Where the node fails several tasks may tell, and the first of them says enough.
+    """
+    _failures, others = group.split(NodeError)
     error: BaseException = group
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+    while isinstance(error, BaseExceptionGroup) and (others is None or len(error.exceptions) == 1):
         error = error.exceptions[0]
     return error

@@ -36,6 +36,7 @@ class CuseNode:
     """/dev/NAME as a character device."""
 
     kind = "cuse"
+    place_option = "--name"
     wait_limit_s: float | None = None  # CUSE has no request timeouts
 
     def __init__(self, name: str, permissions: Permissions, directory: Path = Path("/dev")) -> None:
@@ -58,15 +59,7 @@ class CuseNode:
                 f"another daemon serves {self.path} (CUSE device {self.name!r} is registered): "
                 "stop it, or choose another --name"
             )
-        try:
-            descriptor = os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC)
-        except OSError as error:
-            # A static node may be there where the module is not (ENODEV, ENXIO).
-            raise NodeError(
-                f"/dev/cuse cannot be opened: {error.strerror}; is the module 'cuse' there "
-                "('modprobe cuse' says), and may this process open it?"
-            ) from error
-        self._channel = Channel(descriptor)
+        self._channel = Channel(os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC))
         return self._channel
 
     async def publish(self) -> None:

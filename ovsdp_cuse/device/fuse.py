@@ -103,6 +103,7 @@ class FuseNode:
     """A regular file at `path` that behaves as the device does."""
 
     kind = "fuse"
+    place_option = "--path"
 
     def __init__(self, path: Path, permissions: Permissions) -> None:
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would touch the mount
@@ -191,13 +192,7 @@ class FuseNode:
         try:
             status = self.path.lstat()
         except FileNotFoundError:
-            try:
-                self.path.touch(mode=0o600)
-            except OSError as error:
-                raise NodeError(
-                    f"{self.path} cannot be made to mount over: {error.strerror}; choose another "
-                    "--path"
-                ) from error
+            self.path.touch(mode=0o600)
             self._made_file = True
             return
         if not stat.S_ISREG(status.st_mode):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EACCES, ENODEV, ENXIO, EPERM
 from pathlib import Path
 from typing import Protocol
 
@@ -28,10 +31,12 @@ class Node(Protocol):
     """A device node.
 
     The order of calls: `attach`, then a server that answers INIT, then `publish`, and `withdraw`
-    whatever happened.
+    whatever happened. Each raises OSError too, as the kernel's calls do: see `refusals_of`.
     """
 
     kind: str
+    place_option: str
+    """The option of `serve` that says where the node is."""
     path: Path
     connection: Connection
     wait_limit_s: float | None
@@ -47,31 +52,63 @@ class Node(Protocol):
         """Take the node away and close the channel; may be called in any state."""
 
 
+@contextmanager
+def refusals_of(node: Node) -> Iterator[None]:
+    """Turn an OSError of the node's set-up into a NodeError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename is not None and Path(error.filename) != node.path:
+            reason += f" ({error.filename})"
+        advice = f"choose another {node.place_option}"
+        if error.errno in (EACCES, EPERM) and os.geteuid() != 0:
+            advice += ", or run it as root"
+        raise NodeError(f"{node.path} cannot be made: {reason}; {advice}") from error
+
+
+def _opening_problem(device: Path, missing: str, denied: str, no_driver: str) -> str | None:
+    """Why a device cannot be opened, by trying: mode bits know of no driver and no device cgroup.
+
+    To open /dev/cuse or /dev/fuse and close it again begins nothing that anybody sees.
+    """
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return f"there is no {device}{missing}"
+    except OSError as error:
+        advice = {EACCES: denied, EPERM: denied, ENODEV: no_driver, ENXIO: no_driver}
+        hint = advice.get(error.errno or 0)
+        return f"{device} cannot be opened ({error.strerror})" + (f": {hint}" if hint else "")
+    return None
+
+
 def cuse_problem() -> str | None:
     """Why there can be no CUSE node here, and what would give one; None where there can."""
-    device = Path("/dev/cuse")
-    if not device.exists():
-        module = Path("/lib/modules") / os.uname().release
-        if not module.is_dir():
-            return (
-                "there is no /dev/cuse, and this kernel's modules are not installed "
-                f"({module} is missing): it needs CONFIG_CUSE (module 'cuse'), as Debian's "
-                "linux-image-amd64 has it"
-            )
-        return (
-            "there is no /dev/cuse: 'modprobe cuse' makes it where the kernel has CONFIG_CUSE "
+    module = Path("/lib/modules") / os.uname().release
+    if module.is_dir():
+        missing = (
+            ": 'modprobe cuse' makes it where the kernel has CONFIG_CUSE "
             "(Debian: package linux-image-amd64; its cloud kernels have no such module)"
         )
-    if not os.access(device, os.R_OK | os.W_OK):
-        return "/dev/cuse may not be opened: that takes root (or in a container, a device rule)"
-    return None
+    else:
+        missing = (
+            f", and this kernel's modules are not installed ({module} is missing): it needs "
+            "CONFIG_CUSE (module 'cuse'), as Debian's linux-image-amd64 has it"
+        )
+    return _opening_problem(
+        Path("/dev/cuse"),
+        missing,
+        denied="that takes root, and in a container a device rule (--device /dev/cuse)",
+        no_driver="the node is there, but not its module: 'modprobe cuse'",
+    )
 
 
 def fuse_problem() -> str | None:
     """Why there can be no FUSE node here, and what would give one; None where there can."""
-    device = Path("/dev/fuse")
-    if not device.exists():
-        return "there is no /dev/fuse: 'modprobe fuse', or give the container --device /dev/fuse"
-    if not os.access(device, os.R_OK | os.W_OK):
-        return "/dev/fuse may not be opened: its usual mode is 0666"
-    return None
+    return _opening_problem(
+        Path("/dev/fuse"),
+        ": 'modprobe fuse', or give the container --device /dev/fuse",
+        denied="its usual mode is 0666, and a container needs --device /dev/fuse",
+        no_driver="the node is there, but not its module: 'modprobe fuse'",
+    )
