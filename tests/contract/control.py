@@ -23,15 +23,13 @@ def request(command: int, *attributes: bytes, **header: Any) -> bytes:
     return build(CONTROL, command, *attributes, **{"flags": 0, **header})
 
 
-def subscribe(group: int, join: bool = True) -> bytes:
+def subscribe(group: int, join: bool = True, **header: Any) -> bytes:
     """MC_SUBSCRIBE_REQ."""
-    return request(
-        MC_SUBSCRIBE_REQ, attribute(MCAST_GRP, u32(group)), attribute(MCAST_JOIN, u8(join))
-    )
+    attributes = attribute(MCAST_GRP, u32(group)), attribute(MCAST_JOIN, u8(join))
+    return request(MC_SUBSCRIBE_REQ, *attributes, **header)
 
 
-def subscribe_packets(pid: int, join: bool = True) -> bytes:
+def subscribe_packets(pid: int, join: bool = True, **header: Any) -> bytes:
     """PACKET_SUBSCRIBE_REQ."""
-    return request(
-        PACKET_SUBSCRIBE_REQ, attribute(PACKET_SUBSCRIBE, u8(join)), attribute(PACKET_PID, u32(pid))
-    )
+    attributes = attribute(PACKET_SUBSCRIBE, u8(join)), attribute(PACKET_PID, u32(pid))
+    return request(PACKET_SUBSCRIBE_REQ, *attributes, **header)

@@ -21,9 +21,11 @@ from tests.contract.doors import (
     transact,
 )
 from tests.contract.messages import (
+    ACK,
     CONTROL,
     DATAPATH,
     ERROR,
+    REQUEST,
     attribute,
     build,
     parse,
@@ -180,24 +182,13 @@ def test_a_change_by_write_is_told_too(open_handle: Open, handle: Handle, datapa
     assert parse(take(handle, READ_EVENT)).command == datapaths.SET
 
 
-def test_packets_are_subscribed_to_by_pid(handle: Handle, open_handle: Open) -> None:
-    pid, other = get_pid(handle), open_handle()
-    put(handle, control.subscribe_packets(pid))
-    put(handle, control.subscribe_packets(pid))
+def test_packets_are_subscribed_to_by_the_handle_s_pid(handle: Handle, open_handle: Open) -> None:
+    pid = get_pid(handle)
+    for join in (True, True, False, False):
+        put(handle, control.subscribe_packets(pid, join))
     assert take(handle, READ_PACKET) == b""
-    assert failure(put, other, control.subscribe_packets(pid)) == "EPERM"
-    put(handle, control.subscribe_packets(pid, join=False))
-    put(handle, control.subscribe_packets(pid, join=False))
-
-
-def test_a_pid_that_no_handle_has_goes_to_its_first_subscriber(
-    handle: Handle, open_handle: Open
-) -> None:
-    nobody, other = 0x7FFF0000, open_handle()
-    put(handle, control.subscribe_packets(nobody))
-    assert failure(put, other, control.subscribe_packets(nobody)) == "EBUSY"
-    handle.close()
-    assert get_pid(other), "on a FUSE node a close is told in the background"
+    for other in (get_pid(open_handle()), 0x7FFF0000, 0):
+        assert failure(put, handle, control.subscribe_packets(other)) == "EINVAL"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +203,25 @@ def test_a_pid_that_no_handle_has_goes_to_its_first_subscriber(
 def test_subscribing_to_packets_needs_both(handle: Handle, attributes: tuple[bytes, ...]) -> None:
     request = control.request(control.PACKET_SUBSCRIBE_REQ, *attributes)
     assert failure(put, handle, request) == "EINVAL"
+
+
+def test_subscriptions_come_through_the_stream_too(
+    stream: Handle, handle: Handle, datapath: int
+) -> None:
+    stream.write(control.subscribe(datapaths.GROUP, flags=REQUEST | ACK))
+    stream.write(control.subscribe_packets(get_pid(stream), flags=REQUEST | ACK))
+    stream.write(control.subscribe(999, flags=REQUEST))
+    assert [receive(stream).errno for _ in range(3)] == [0, 0, 22]
+    change(handle, datapath, 7)
+    assert receive(stream).sequence == 7
+
+
+@pytest.mark.parametrize(
+    "command", [control.WIN_PEND_PACKET_REQ, control.EVENT_NOTIFY, control.READ_NOTIFY]
+)
+def test_nothing_waits_in_a_write(stream: Handle, command: int) -> None:
+    stream.write(control.request(command, flags=REQUEST))
+    assert receive(stream).errno == 95
 
 
 # Waiting -----------------------------------------------------------------------------------------

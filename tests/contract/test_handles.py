@@ -103,20 +103,3 @@ def test_requests_of_other_handles_go_on_while_one_waits(
     for call in (read, wait):
         call.interrupt()
         assert failure(call.result) == "EINTR"
-
-
-def test_a_write_that_waits_holds_up_nobody(
-    node: Node, open_handle: Open, handle: Handle, datapath: int
-) -> None:
-    """A wait for packets that comes by write(2), which a file system may serialise."""
-    waiter = open_handle()
-    pend = control.request(control.WIN_PEND_PACKET_REQ, flags=1)
-    wait = node.start(lambda: waiter.write(pend))
-    wait.wait_started()
-    handle.write(build(DATAPATH, datapaths.GET, dp_ifindex=datapath))
-    assert receive(handle).dp_ifindex == datapath
-    other = open_handle()
-    assert other.write(build(DATAPATH, datapaths.GET, dp_ifindex=datapath)) == 24
-    other.close()
-    wait.interrupt()
-    assert failure(wait.result) == "EINTR"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EBADF, EIO, ENOSYS, ENOTTY
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI
 from types import TracebackType
@@ -29,6 +29,7 @@ from ovsdp_cuse.families.dispatch import Dispatcher
 from ovsdp_cuse.families.registry import Family, Registry
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
+from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.switch.datapath import Switch
 from tests.nodes.calls import ThreadCall
 from tests.nodes.interface import DEADLINE_S, Call, Waiter
@@ -37,6 +38,8 @@ from tests.nodes.kernel import FLUSH_IN, PAGE_SIZE, Kernel, Sizes, channel_pair
 T = TypeVar("T")
 
 READABLE = POLLIN | POLLERR
+READ_LOCKOWNER = 1 << 1
+"""FUSE_READ_LOCKOWNER: read(2) has an owner, reading into the page cache has none."""
 
 
 def cut(buffers: Iterable[bytes], max_pages: int, max_bytes: int) -> Iterator[bytes]:
@@ -123,7 +126,9 @@ class FakeHandle:
         largest = min(self._kernel.max_read, self._kernel.max_pages * PAGE_SIZE)
         while len(data) < size:
             wanted = min(size - len(data), largest)
-            body = abi.READ_IN.pack(self.handle, len(data), wanted, 0, 0, self._flags, 0)
+            body = abi.READ_IN.pack(
+                self.handle, len(data), wanted, READ_LOCKOWNER, id(self), self._flags, 0
+            )
             try:
                 part = self._kernel.request(abi.Opcode.READ, body, Sizes(0, wanted))
             except OSError:
@@ -217,8 +222,9 @@ class FakeNode:
     """A served node with no kernel in it; a context manager.
 
     cuse, minor: which channel, see Kernel. sessions: with limits and first PID of one's choice.
-    families: beside the built-in ones. What the daemon logs is in `logs`, and at the end an error
-    among it that was not taken out is raised, as is whatever the daemon did wrong on its channel.
+    families: beside the built-in ones. make_channel: instead of a plain Channel. begin: whether the
+    kernel sends INIT at once. What the daemon logs is in `logs`; at the end an error among it that
+    `take_errors` did not take is raised, as is whatever the daemon did wrong on its channel.
     """
 
     kind = "fake"
@@ -230,19 +236,25 @@ class FakeNode:
         minor: int = 45,
         sessions: SessionTable | None = None,
         families: tuple[Family, ...] = (),
+        tap: Tap | None = None,
         wait_limit_s: float | None = None,
+        make_channel: Callable[[int], Channel] = Channel,
+        begin: bool = True,
     ) -> None:
         self.context = Context(
             Switch(os.cpu_count() or 1),
             Registry((*BUILT_IN, *families)),
-            sessions or SessionTable(),
+            SessionTable() if sessions is None else sessions,
         )
         self.logs: list[EventDict] = []
-        self._wait_limit_s = wait_limit_s
-        self._connection = Connection("fake" if cuse else None)
+        self._begin = begin
+        self.connection = Connection("fake" if cuse else None)
         ours, theirs = channel_pair()
         self.kernel = Kernel(ours, cuse=cuse, minor=minor)
-        self._channel = Channel(theirs.detach())
+        self._channel = make_channel(theirs.detach())
+        self._server = Server(
+            self._channel, self.connection, Dispatcher(self.context, tap), wait_limit_s
+        )
         self._scope = trio.CancelScope()
         self._token: trio.lowlevel.TrioToken | None = None
         self._error: BaseException | None = None
@@ -252,15 +264,12 @@ class FakeNode:
 
     def __enter__(self) -> FakeNode:
         """Start the daemon, and begin with INIT."""
-        self.start_daemon()
-        self.kernel.accept_init(self.kernel.init())
-        return self
-
-    def start_daemon(self) -> None:
-        """Start the daemon only."""
         self.logs = self._capturing.__enter__()
         self._thread.start()
         assert self._running.wait(DEADLINE_S)
+        if self._begin:
+            self.kernel.accept_init(self.kernel.init())
+        return self
 
     def __exit__(
         self,
@@ -276,14 +285,21 @@ class FakeNode:
             self._capturing.__exit__(kind, error, traceback)
         if self._error is not None:
             raise self._error
-        errors = [entry for entry in self.logs if entry["log_level"] in ("error", "critical")]
+        errors = self.take_errors()
         assert not errors, errors
         assert not len(self.context.sessions), "a handle outlived the daemon"
 
+    def take_errors(self) -> list[EventDict]:
+        """The errors that the daemon has logged since the last call: the test expects them."""
+        errors = [entry for entry in self.logs if entry["log_level"] in ("error", "critical")]
+        self.logs[:] = [entry for entry in self.logs if entry not in errors]
+        return errors
+
     def stop_daemon(self) -> None:
         """Cancel the daemon, as SIGTERM does, and wait for its end."""
-        if self._token is not None and self._thread.is_alive():
-            self._token.run_sync_soon(self._scope.cancel)
+        if self._token is not None:
+            with suppress(trio.RunFinishedError):  # the kernel may have ended it
+                self._token.run_sync_soon(self._scope.cancel)
         self._thread.join(DEADLINE_S)
         assert not self._thread.is_alive(), "the daemon does not end"
 
@@ -319,12 +335,9 @@ class FakeNode:
 
     async def _serve(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
-        server = Server(
-            self._channel, self._connection, Dispatcher(self.context), self._wait_limit_s
-        )
         with self._scope:
             self._running.set()
             try:
-                await server.serve()
+                await self._server.serve()
             except ChannelClosed:
                 structlog.get_logger(__name__).info("the kernel ended the connection")

@@ -12,7 +12,9 @@ import socket
 import struct
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
+from errno import ECONNABORTED
 
 from ovsdp_cuse.device import fuse_abi as abi
 from tests.nodes.interface import DEADLINE_S
@@ -94,6 +96,7 @@ class Kernel:
         self._channel = channel
         self._lock = threading.Lock()
         self._last_unique = 0
+        self._aborted = False
         self._pending: dict[int, Pending] = {}
         self._notified: dict[int, int] = {}
         self._notification = threading.Condition()
@@ -212,13 +215,19 @@ class Kernel:
 
     # The end -----------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Abort the connection, as umount -f does."""
-        self._channel.shutdown(socket.SHUT_RDWR)
+    def abort(self) -> None:
+        """End the connection, as umount -f does: what waits fails with ECONNABORTED."""
+        with self._lock:
+            self._aborted = True
+            self._channel.shutdown(socket.SHUT_WR)
+            for pending in self._pending.values():
+                pending.reply.set_exception(OSError(ECONNABORTED, os.strerror(ECONNABORTED)))
+            self._pending.clear()
 
     def finish(self) -> None:
         """Close the channel; ProtocolError for whatever the daemon did wrong, or left undone."""
-        self._channel.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the daemon has closed its end
+            self._channel.shutdown(socket.SHUT_RDWR)
         self._receiver.join(DEADLINE_S)
         self._channel.close()
         unanswered = [f"no reply to opcode {p.opcode}" for p in self._pending.values()]
@@ -246,6 +255,8 @@ class Kernel:
         with self._lock:
             pending = self._pending.pop(unique, None)
         if pending is None:
+            if self._aborted:
+                return
             raise ProtocolError(f"a reply to {unique}, which does not wait for one")
         problem = None
         if not -LARGEST_ERRNO <= error <= 0:
