@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+from errno import EIO
 from typing import Any
 
 import click
 
-from ovsdp_cuse.client import Device
+from ovsdp_cuse.client import DatapathError, Device
 from ovsdp_cuse.command_line.options import talks_to_device
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature, DpStats, MegaflowStats
 from ovsdp_cuse.wire.family import Message
-from ovsdp_cuse.wire.netlink import NLM_F_ECHO
 
 FEATURES = {str(feature.name).lower().replace("_", "-"): int(feature) for feature in DpFeature}
 PID = click.IntRange(0, 2**32 - 1)
@@ -72,14 +72,20 @@ def feature_names(bits: int) -> list[str]:
     return names + ([f"{rest:#x}"] if rest else [])
 
 
-def _say(message: Message | None, done: str, name: str, as_json: bool) -> None:
-    if message is None:
-        message = Message(DATAPATH.id, DpCmd.UNSPEC, {DpAttr.NAME: name})
+def _ask(device: Device, command: DpCmd, attributes: dict[DpAttr, Any]) -> Message:
+    """A datapath as the reply to a command."""
+    reply = device.transact(DATAPATH, command, attributes)
+    if reply is None:
+        raise DatapathError(EIO, f"the device did not reply to {DATAPATH.command_name(command)}")
+    return reply
+
+
+def _say(message: Message, done: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(document(message)))
         return
-    shown = printable(message.attributes.get(DpAttr.NAME, name))
-    click.echo(f"{shown} {done} (index {message.dp_ifindex})")
+    name = printable(message.attributes[DpAttr.NAME])
+    click.echo(f"{name} {done} (index {message.dp_ifindex})")
 
 
 @click.command(
@@ -132,16 +138,14 @@ def dp_add(
         DpAttr.IFINDEX: index,
     }
     given = {number: value for number, value in attributes.items() if value is not None}
-    reply = device.transact(DATAPATH, DpCmd.NEW, given, flags=NLM_F_ECHO)
-    _say(reply, "made", name, as_json)
+    _say(_ask(device, DpCmd.NEW, given), "made", as_json)
 
 
 @click.command("dp-del", help="Remove a datapath, and all in it." + JSON_SHAPE)
 @click.argument("name")
 @talks_to_device(DATAPATH.attributes)
 def dp_del(device: Device, as_json: bool, name: str) -> None:
-    reply = device.transact(DATAPATH, DpCmd.DEL, {DpAttr.NAME: name}, flags=NLM_F_ECHO)
-    _say(reply, "removed", name, as_json)
+    _say(_ask(device, DpCmd.DEL, {DpAttr.NAME: name}), "removed", as_json)
 
 
 @click.command(
@@ -158,8 +162,7 @@ def dp_show(device: Device, as_json: bool, name: str | None) -> None:
     if name is None:
         found = list(device.dump(DATAPATH, DpCmd.GET))
     else:
-        reply = device.transact(DATAPATH, DpCmd.GET, {DpAttr.NAME: name})
-        found = [reply] if reply is not None else []
+        found = [_ask(device, DpCmd.GET, {DpAttr.NAME: name})]
     datapaths = [document(message) for message in found]
     if as_json:
         click.echo(json.dumps({"datapaths": datapaths}))
