@@ -6,14 +6,11 @@ is mounted by mount(2); otherwise by fusermount3, which passes the channel back 
 
 from __future__ import annotations
 
-import ctypes
 import os
-import shutil
 import socket
 import stat
 import subprocess
-from dataclasses import dataclass
-from errno import ECONNABORTED, ENOTCONN
+from errno import ECONNABORTED, ECONNREFUSED, ENOTCONN, EPERM
 from pathlib import Path
 
 import structlog
@@ -21,6 +18,14 @@ import trio
 
 from ovsdp_cuse.device.channel import Channel
 from ovsdp_cuse.device.connection import Connection, FileAttributes
+from ovsdp_cuse.device.mounts import (
+    check,
+    directory_lock,
+    fusermount,
+    libc,
+    mount_at,
+    unmount,
+)
 from ovsdp_cuse.device.node import NodeError, Permissions, fuse_problem
 
 log = structlog.get_logger(__name__)
@@ -30,8 +35,11 @@ FS_TYPE = f"fuse.{FS_NAME}"
 READY_TIMEOUT_S = 30
 PROBE_TIMEOUT_S = 3
 
+OUR_FILE = stat.S_IFREG | 0o200
+"""The mode of a file that a daemon makes to mount over. Nobody else makes such, so it can be told
+from an operator's own file after a daemon was killed. fusermount3 wants it writable."""
+
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
-MNT_DETACH = 2
 
 TIMEOUT_SYSCTLS = tuple(
     Path("/proc/sys/fs/fuse") / name for name in ("default_request_timeout", "max_request_timeout")
@@ -49,56 +57,6 @@ def request_timeout_s() -> float | None:
     return min((limit for limit in limits if limit), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """One line of /proc/self/mountinfo: where, and which type of file system."""
-
-    point: str
-    type: str
-
-
-def mounts_at(path: Path) -> list[Mount]:
-    """The mounts over `path`, the lowest first (proc_pid_mountinfo(5))."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        point = fields[4].encode().decode("unicode_escape")
-        if point == str(path):
-            found.append(Mount(point, fields[fields.index("-") + 1]))
-    return found
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{what}: {os.strerror(errno)}")
-
-
-def unmount(path: Path) -> None:
-    """Detach the topmost mount at `path`; OSError where that fails."""
-    if os.geteuid() == 0:
-        _check(_libc.umount2(os.fsencode(path), MNT_DETACH), f"umount {path}")
-        return
-    fusermount = _fusermount()
-    done = subprocess.run(
-        [fusermount, "-u", "-z", "-q", "--", str(path)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise OSError(done.stderr.strip() or f"{fusermount} could not unmount {path}")
-
-
-def _fusermount() -> str:
-    fusermount = shutil.which("fusermount3")
-    if fusermount is None:
-        raise NodeError(
-            "mounting without root takes fusermount3: install the package fuse3, or run as root"
-        )
-    return fusermount
-
-
 class FuseNode:
     """A regular file at `path` that behaves as the device does."""
 
@@ -106,13 +64,14 @@ class FuseNode:
     place_option = "--path"
 
     def __init__(self, path: Path, permissions: Permissions) -> None:
-        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would touch the mount
+        # Not of all of the path: what is at its end may be the mount of a daemon that hangs.
+        directory = os.path.realpath(path.absolute().parent)
+        self.path = Path(directory) / path.name
         self._attributes = FileAttributes(permissions.mode, permissions.uid, permissions.gid)
         self._ready = trio.Event()
         self.connection = Connection(attributes=self._attributes, on_ready=self._ready.set)
         self._channel: Channel | None = None
-        self._mounted = False
-        self._made_file = False
+        self._device: str | None = None
         timeout = request_timeout_s()
         self.wait_limit_s = timeout / 2 if timeout is not None else None
 
@@ -121,21 +80,30 @@ class FuseNode:
         problem = fuse_problem()
         if problem is not None:
             raise NodeError(problem)
-        await self._clear_stale_mounts()
-        self._prepare_file()
-        try:
-            descriptor = self._mount_as_root() if os.geteuid() == 0 else self._mount_as_user()
-        except OSError as error:
-            raise NodeError(f"mounting {self.path} failed: {error}") from error
-        self._mounted = True
-        self._channel = Channel(descriptor)
+        async with directory_lock(self.path.parent):
+            await self._clear_stale_mounts()
+            self._prepare_file()
+            try:
+                self._channel = channel = Channel(
+                    self._mount_as_root() if os.geteuid() == 0 else self._mount_as_user()
+                )
+            except OSError as error:
+                advice = ": it takes CAP_SYS_ADMIN" if error.errno == EPERM else ""
+                raise NodeError(
+                    f"mounting {self.path} failed: {error.strerror or error}{advice}"
+                ) from error
+            finally:
+                if self._channel is None:
+                    self._remove_file()
+            mount = mount_at(self.path)
+            self._device = mount.device if mount is not None else None
         if self.wait_limit_s is not None:
             log.warning(
                 "this kernel aborts FUSE connections for slow replies; waits end with EINTR",
                 after_s=self.wait_limit_s,
                 sysctls=[str(sysctl) for sysctl in TIMEOUT_SYSCTLS],
             )
-        return self._channel
+        return channel
 
     async def publish(self) -> None:
         """Wait until INIT is answered."""
@@ -145,24 +113,23 @@ class FuseNode:
         raise NodeError(f"the kernel has not begun with {self.path} within {READY_TIMEOUT_S} s")
 
     async def withdraw(self) -> None:
-        """Unmount, close the channel, and remove the file if we made it."""
-        if self._mounted:
-            self._mounted = False
-            try:
+        """Close the channel, take away our mount, and the file under it if a daemon made it."""
+        if self._channel is None:
+            return
+        self._channel.close()  # our mount is a dead one from here on
+        async with directory_lock(self.path.parent):
+            mount = mount_at(self.path)
+            # Once nothing uses our mount its device number may be that of another, living daemon.
+            if mount is not None and mount.device == self._device and await self._is_dead():
                 unmount(self.path)
-            except OSError as error:
-                log.warning("unmounting failed", path=str(self.path), error=str(error))
-        if self._channel is not None:
-            self._channel.close()
-        if self._made_file:
-            self.path.unlink(missing_ok=True)
+            self._remove_file()
 
     async def _clear_stale_mounts(self) -> None:
         """Detach what dead daemons left; NodeError where a living one, or a stranger, is there."""
-        while mounts := mounts_at(self.path):
-            if mounts[-1].type != FS_TYPE:
+        while mount := mount_at(self.path):
+            if mount.type != FS_TYPE:
                 raise NodeError(
-                    f"{self.path} is a mount of type {mounts[-1].type}: choose another --path"
+                    f"{self.path} is a mount of type {mount.type}: choose another --path"
                 )
             if not await self._is_dead():
                 raise NodeError(
@@ -170,17 +137,18 @@ class FuseNode:
                 )
             log.info("clearing the mount of a dead daemon", path=str(self.path))
             unmount(self.path)
-            self._made_file = True  # the dead daemon would have removed it
 
     async def _is_dead(self) -> bool:
-        """Whether the mount at our path has lost its daemon; one that does not answer has not."""
+        """Whether the mount at our path has lost its daemon; one that does not answer has not.
+
+        By statfs(2), which asks the daemon, opens nothing and needs no permission on the file.
+        """
 
         def probe() -> bool:
             try:
-                descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+                os.statvfs(self.path)
             except OSError as error:
-                return error.errno in (ENOTCONN, ECONNABORTED)
-            os.close(descriptor)
+                return error.errno in (ENOTCONN, ECONNABORTED, ECONNREFUSED)
             return False
 
         with trio.move_on_after(PROBE_TIMEOUT_S):
@@ -192,8 +160,7 @@ class FuseNode:
         try:
             status = self.path.lstat()
         except FileNotFoundError:
-            self.path.touch(mode=0o600)
-            self._made_file = True
+            os.mknod(self.path, OUR_FILE)
             return
         if not stat.S_ISREG(status.st_mode):
             raise NodeError(
@@ -202,6 +169,17 @@ class FuseNode:
         if status.st_size:
             raise NodeError(f"{self.path} is a file with contents: choose another --path")
 
+    def _remove_file(self) -> None:
+        """Remove the file if a daemon made it, this one or one that was killed: see OUR_FILE."""
+        if mount_at(self.path) is not None:
+            return
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return
+        if (status.st_mode, status.st_size, status.st_uid) == (OUR_FILE, 0, os.geteuid()):
+            self.path.unlink(missing_ok=True)
+
     def _mount_as_root(self) -> int:
         descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = (
@@ -209,8 +187,8 @@ class FuseNode:
             f"user_id={os.geteuid()},group_id={os.getegid()},allow_other,default_permissions"
         )
         try:
-            _check(
-                _libc.mount(
+            check(
+                libc.mount(
                     FS_NAME.encode(),
                     os.fsencode(self.path),
                     FS_TYPE.encode(),
@@ -231,7 +209,7 @@ class FuseNode:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             done = subprocess.run(
-                [_fusermount(), "-o", options, "--", str(self.path)],
+                [fusermount(), "-o", options, "--", str(self.path)],
                 env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
                 capture_output=True,
