@@ -127,6 +127,8 @@ class FileAttributes:
     gid: int = 0
 
 
+_OPCODE_AND_UNIQUE = struct.Struct("=IQ")
+"""At byte 4 of struct fuse_in_header; most requests need no more of it."""
 _IOCTL_START = abi.IN_HEADER.size
 _IOCTL_DATA = _IOCTL_START + abi.IOCTL_IN.size
 _IOCTL_REPLY = struct.Struct(abi.OUT_HEADER.format + abi.IOCTL_OUT.format[1:])
@@ -189,7 +191,8 @@ class Connection:
         if device_name is None:
             # A close then asks nobody, and takes no lock that a waiting write may hold.
             self._open_flags |= abi.OpenFlag.NOFLUSH | abi.OpenFlag.PARALLEL_DIRECT_WRITES
-        self._parsers: dict[int, Callable[[abi.InHeader, memoryview], Event | None]] = {
+        self._parsers: dict[int, Callable[[int, memoryview], Event | None]] = {
+            abi.Opcode.IOCTL: self._ioctl,
             abi.Opcode.OPEN: self._open,
             abi.Opcode.RELEASE: self._release,
             abi.Opcode.READ: self._read,
@@ -211,28 +214,26 @@ class Connection:
         """What one read of the channel was; see the module's text."""
         if len(frame) < _IOCTL_START:
             return None
-        header = abi.InHeader._make(abi.IN_HEADER.unpack_from(frame))
+        opcode, unique = _OPCODE_AND_UNIQUE.unpack_from(frame, 4)
         try:
             if self.state is not State.READY:
-                return self._init(header, frame)
-            if header.opcode == _IOCTL:
-                return self._ioctl(header, frame)
-            parser = self._parsers.get(header.opcode)
+                return self._init(opcode, unique, frame)
+            parser = self._parsers.get(opcode)
             if parser is None:
                 # The kernel remembers this for most opcodes and does not ask again.
-                return Answered(reply_error(header.unique, ENOSYS))
-            return parser(header, frame)
+                return Answered(reply_error(unique, ENOSYS))
+            return parser(unique, frame)
         except struct.error:
-            return Answered(reply_error(header.unique, EINVAL))
+            return Answered(reply_error(unique, EINVAL))
 
     def reply_open(self, unique: int, handle: int) -> bytes:
         """OPEN succeeded: `handle` names the open file from now on."""
         return reply_data(unique, abi.OPEN_OUT.pack(handle, self._open_flags, 0))
 
-    def _init(self, header: abi.InHeader, frame: memoryview) -> Event:
+    def _init(self, opcode: int, unique: int, frame: memoryview) -> Event:
         cuse = self._device_name is not None
-        if header.opcode != (abi.Opcode.CUSE_INIT if cuse else abi.Opcode.INIT):
-            return Answered(reply_error(header.unique, EIO))
+        if opcode != (abi.Opcode.CUSE_INIT if cuse else abi.Opcode.INIT):
+            return Answered(reply_error(unique, EIO))
         init = abi.InitIn._make(abi.INIT_IN.unpack_from(frame, _IOCTL_START))
         if init.major < abi.KERNEL_VERSION or (
             init.major == abi.KERNEL_VERSION and init.minor < abi.KERNEL_MINOR_VERSION
@@ -241,7 +242,7 @@ class Connection:
                 f"the kernel speaks protocol {init.major}.{init.minor} of FUSE; "
                 f"{abi.KERNEL_VERSION}.{abi.KERNEL_MINOR_VERSION} (Linux 5.4) is needed"
             )
-            return Answered(reply_error(header.unique, EPROTO))
+            return Answered(reply_error(unique, EPROTO))
         if init.major == abi.KERNEL_VERSION:
             self.state = State.READY
         if self._device_name is not None:
@@ -268,64 +269,65 @@ class Connection:
             )
         if self.state is State.READY:
             self._on_ready()
-        return Answered(reply_data(header.unique, body))
+        return Answered(reply_data(unique, body))
 
-    def _ioctl(self, header: abi.InHeader, frame: memoryview) -> Event:
+    def _ioctl(self, unique: int, frame: memoryview) -> Event:
         handle, _flags, number, _argument, in_size, out_size = abi.IOCTL_IN.unpack_from(
             frame, _IOCTL_START
         )
         data = bytes(frame[_IOCTL_DATA : _IOCTL_DATA + in_size])
         if len(data) != in_size:
-            return Answered(reply_error(header.unique, EINVAL))
-        return Ioctl(header.unique, handle, number, out_size, data)
+            return Answered(reply_error(unique, EINVAL))
+        return Ioctl(unique, handle, number, out_size, data)
 
     @staticmethod
-    def _open(header: abi.InHeader, frame: memoryview) -> Event:
+    def _open(unique: int, frame: memoryview) -> Event:
+        header = abi.InHeader._make(abi.IN_HEADER.unpack_from(frame))
         flags, _open_flags = abi.OPEN_IN.unpack_from(frame, _IOCTL_START)
-        return Open(header.unique, flags, header.uid, header.gid, header.pid)
+        return Open(unique, flags, header.uid, header.gid, header.pid)
 
     @staticmethod
-    def _release(header: abi.InHeader, frame: memoryview) -> Event:
-        return Release(header.unique, abi.RELEASE_IN.unpack_from(frame, _IOCTL_START)[0])
+    def _release(unique: int, frame: memoryview) -> Event:
+        return Release(unique, abi.RELEASE_IN.unpack_from(frame, _IOCTL_START)[0])
 
-    def _read(self, header: abi.InHeader, frame: memoryview) -> Event:
+    def _read(self, unique: int, frame: memoryview) -> Event:
         handle, offset, size, read_flags, _, flags, _ = abi.READ_IN.unpack_from(frame, _IOCTL_START)
         if self._device_name is None and not read_flags & abi.READ_LOCKOWNER:
             # The kernel wants a page for its cache (mmap, readahead), where every handle would see
             # what is for one: only read(2) has an owner.
-            return Answered(reply_error(header.unique, EIO))
-        return Read(header.unique, handle, offset, size, flags)
+            return Answered(reply_error(unique, EIO))
+        return Read(unique, handle, offset, size, flags)
 
     @staticmethod
-    def _write(header: abi.InHeader, frame: memoryview) -> Event:
+    def _write(unique: int, frame: memoryview) -> Event:
         handle, offset, size, _, _, flags, _ = abi.WRITE_IN.unpack_from(frame, _IOCTL_START)
         start = _IOCTL_START + abi.WRITE_IN.size
         data = bytes(frame[start : start + size])
         if len(data) != size:
-            return Answered(reply_error(header.unique, EINVAL))
-        return Write(header.unique, handle, offset, flags, data)
+            return Answered(reply_error(unique, EINVAL))
+        return Write(unique, handle, offset, flags, data)
 
     @staticmethod
-    def _poll(header: abi.InHeader, frame: memoryview) -> Event:
+    def _poll(unique: int, frame: memoryview) -> Event:
         handle, poll_handle, flags, _events = abi.POLL_IN.unpack_from(frame, _IOCTL_START)
-        return Poll(header.unique, handle, poll_handle, bool(flags & abi.POLL_SCHEDULE_NOTIFY))
+        return Poll(unique, handle, poll_handle, bool(flags & abi.POLL_SCHEDULE_NOTIFY))
 
     @staticmethod
-    def _interrupt(header: abi.InHeader, frame: memoryview) -> Event:
+    def _interrupt(unique: int, frame: memoryview) -> Event:
         return Interrupt(abi.INTERRUPT_IN.unpack_from(frame, _IOCTL_START)[0])
 
     @staticmethod
-    def _no_reply(header: abi.InHeader, frame: memoryview) -> None:
+    def _no_reply(unique: int, frame: memoryview) -> None:
         return None
 
     @staticmethod
-    def _nothing_to_do(header: abi.InHeader, frame: memoryview) -> Event:
-        return Answered(reply_data(header.unique))
+    def _nothing_to_do(unique: int, frame: memoryview) -> Event:
+        return Answered(reply_data(unique))
 
-    def _getattr(self, header: abi.InHeader, frame: memoryview) -> Event:
-        return Answered(reply_data(header.unique, self._attr_out()))
+    def _getattr(self, unique: int, frame: memoryview) -> Event:
+        return Answered(reply_data(unique, self._attr_out()))
 
-    def _setattr(self, header: abi.InHeader, frame: memoryview) -> Event:
+    def _setattr(self, unique: int, frame: memoryview) -> Event:
         """chmod and chown are obeyed, size and times do not exist here and are let pass."""
         wanted = abi.SetattrIn._make(abi.SETATTR_IN.unpack_from(frame, _IOCTL_START))
         attributes = self._attributes
@@ -335,7 +337,7 @@ class Connection:
             attributes.uid = wanted.uid
         if wanted.valid & abi.SetattrValid.GID:
             attributes.gid = wanted.gid
-        return Answered(reply_data(header.unique, self._attr_out()))
+        return Answered(reply_data(unique, self._attr_out()))
 
     def _attr_out(self) -> bytes:
         attributes = self._attributes
@@ -357,10 +359,5 @@ class Connection:
         )
 
     @staticmethod
-    def _statfs(header: abi.InHeader, frame: memoryview) -> Event:
-        return Answered(
-            reply_data(header.unique, abi.STATFS_OUT.pack(0, 0, 0, 1, 0, 4096, 255, 4096, 0))
-        )
-
-
-_IOCTL = int(abi.Opcode.IOCTL)
+    def _statfs(unique: int, frame: memoryview) -> Event:
+        return Answered(reply_data(unique, abi.STATFS_OUT.pack(0, 0, 0, 1, 0, 4096, 255, 4096, 0)))

@@ -44,18 +44,8 @@ _ACCESS = {
 
 
 @types.coroutine
-def _noticing_suspension(
-    coroutine: Coroutine[Any, Any, None], suspended: Callable[[], None]
-) -> Generator[Any, Any, bool]:
-    """Run a coroutine in this task; call `suspended` when it first gives up control.
-
-    Returns whether it did. It is `await coroutine`, spelled out for the sake of that moment.
-    """
-    try:
-        trap = coroutine.send(None)
-    except StopIteration:
-        return False
-    suspended()
+def _go_on(coroutine: Coroutine[Any, Any, None], trap: Any) -> Generator[Any, Any, None]:
+    """Go on with a coroutine that was begun by hand, and gave up control with `trap`."""
     while True:
         thrown = None
         result = None
@@ -66,7 +56,7 @@ def _noticing_suspension(
         try:
             trap = coroutine.send(result) if thrown is None else coroutine.throw(thrown)
         except StopIteration:
-            return True
+            return
 
 
 class Server:
@@ -138,20 +128,27 @@ class Server:
                     if waiting is not None:
                         waiting.cancel()
                 else:
-                    unique = event.unique
-
-                    def suspended(unique: int = unique) -> None:
-                        self._waiting[unique] = scope
-                        if self._wait_limit_s is not None:
-                            scope.deadline = trio.current_time() + self._wait_limit_s
+                    # Begun by hand, for the sake of the moment when it first gives up control.
+                    response = self._respond(event)
+                    try:
+                        trap = response.send(None)
+                    except StopIteration:
+                        pass
+                    else:
+                        self._set_waiting(event.unique, scope)
                         nursery.start_soon(self._read_requests, nursery)
-
-                    if await _noticing_suspension(self._respond(event), suspended):
+                        await _go_on(response, trap)
                         return
                 in_a_row += 1 + len(frame) // 4096
                 if in_a_row >= REQUESTS_BEFORE_OTHERS:
                     in_a_row = 0
                     await trio.lowlevel.checkpoint()
+
+    def _set_waiting(self, unique: int, scope: trio.CancelScope) -> None:
+        """Let an INTERRUPT for a request, or the limit for waits, cancel its reader."""
+        self._waiting[unique] = scope
+        if self._wait_limit_s is not None:
+            scope.deadline = trio.current_time() + self._wait_limit_s
 
     async def _respond(self, event: Any) -> None:
         """Do what a request asks and send its reply; the only place that does."""
