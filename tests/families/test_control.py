@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from errno import EAGAIN, EBUSY, EINVAL, EPERM
+from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, EOPNOTSUPP
 
 import pytest
 import trio
@@ -155,23 +155,32 @@ async def test_both_attributes_are_needed(
 
 
 async def test_upcalls(daemon: Daemon, handle: Handle) -> None:
+    """A handle gets those for its PID from the beginning, as a socket does."""
     upcall = daemon.context.sessions.upcall
     packet = build(DATAPATH, DpCmd.GET)
-    await handle.write_ioctl(subscribe_packets(4711))
-    assert upcall(4711, packet)
-    assert await handle.ioctl(Ioctl.READ_PACKET, b"", 100) == packet
-    await handle.write_ioctl(subscribe_packets(4711, 0))
-    await handle.write_ioctl(subscribe_packets(4711, 0))
-    assert not upcall(4711, packet)
+    for wanted in (None, 0, 0, 1, 1):
+        if wanted is not None:
+            await handle.write_ioctl(subscribe_packets(handle.pid, wanted))
+        assert upcall(handle.pid, packet) == (wanted != 0)
+        expected = packet if wanted != 0 else b""
+        assert await handle.ioctl(Ioctl.READ_PACKET, b"", 100) == expected
 
 
 async def test_upcalls_of_others(daemon: Daemon, handle: Handle) -> None:
     other = daemon.open()
-    assert await write_errno(handle, subscribe_packets(other.pid)) == EPERM
-    await other.write_ioctl(subscribe_packets(4711))
-    assert await write_errno(handle, subscribe_packets(4711)) == EBUSY
-    other.close()
-    await handle.write_ioctl(subscribe_packets(4711))
+    for pid in (0, other.pid, 4711):
+        assert await write_errno(handle, subscribe_packets(pid)) == EINVAL
+
+
+async def test_what_does_not_wait_may_come_by_write(handle: Handle) -> None:
+    """A command that waits may not: on a FUSE node it would hold up other handles' writes."""
+    (reply,) = await handle.ask(subscribe(GROUP.id), WAIT_PACKET)
+    assert isinstance(reply, NetlinkError)
+    assert (reply.errno, reply.message) == (
+        EOPNOTSUPP,
+        "OVS_CTRL_CMD_WIN_PEND_PACKET_REQ is not to be sent by STREAM",
+    )
+    assert handle.session.groups == {GROUP.id}
 
 
 # Waiting ----------------------------------------------------------------------------------------
@@ -190,6 +199,46 @@ async def test_pend(daemon: Daemon, nursery: trio.Nursery, request_: bytes, kind
     await trio.testing.wait_all_tasks_blocked()
     assert not handle.session.pending
     await handle.write_ioctl(request_)  # at once, because it still waits to be read
+
+
+@pytest.mark.parametrize(
+    ("request_", "ioctl"), [(WAIT, Ioctl.READ_EVENT), (WAIT_PACKET, Ioctl.READ_PACKET)]
+)
+async def test_a_wait_ends_when_datagrams_are_lost(
+    nursery: trio.Nursery, request_: bytes, ioctl: Ioctl
+) -> None:
+    handle = Daemon(queue_limit=10).open(nonblocking=False)
+    handle.session.put(Kind.REPLY, NEW)
+    ended = []
+
+    async def wait() -> None:
+        await handle.write_ioctl(request_)
+        ended.append(True)
+
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not ended
+    handle.session.put(Kind.EVENT, NEW)
+    await trio.testing.wait_all_tasks_blocked()
+    assert ended
+    with pytest.raises(DatapathError) as caught:
+        await handle.read_ioctl(ioctl)
+    assert caught.value.errno == ENOBUFS
+    assert await handle.read_ioctl(ioctl) == []
+
+
+async def test_nobody_waits_in_a_write(daemon: Daemon) -> None:
+    """The kernel holds a lock of the FUSE node for it, so all others would wait too.
+
+    Command 0 of the stream door is therefore WIN_GET_PID.
+    """
+    handle = daemon.open(nonblocking=False)
+    await handle.send(WAIT)
+    assert await handle.receive_bytes() == struct.pack("=12xI8x", handle.pid)
+    (refused,) = await handle.ask(WAIT_PACKET)
+    assert isinstance(refused, NetlinkError)
+    assert refused.errno == EOPNOTSUPP
+    assert refused.message == "OVS_CTRL_CMD_WIN_PEND_PACKET_REQ is not to be sent by STREAM"
 
 
 async def test_both_may_pend_at_once(daemon: Daemon, nursery: trio.Nursery) -> None:

@@ -41,7 +41,8 @@ async def make(handle: Handle, name: str, more: Any = None) -> Datapath:
 
 
 def settings_of(datapath: Datapath) -> tuple[int, int, tuple[int, ...]]:
-    return datapath.user_features, datapath.masks_cache_size, datapath.per_cpu_pids
+    settings = datapath.settings
+    return settings.user_features, settings.masks_cache_size, settings.per_cpu_pids
 
 
 # NEW --------------------------------------------------------------------------------------------
@@ -101,7 +102,8 @@ async def test_a_name_in_use(handle: Handle, version: int) -> None:
     same."""
     datapath = await make(handle, "x", {FEATURES: 3})
     assert await new(handle, "x", version=version) == EEXIST
-    assert datapath.user_features == (0 if version < 2 else 3)
+    assert datapath.settings.user_features == (0 if version < 2 else 3)
+    assert len(handle.daemon.context.switch) == 1
 
 
 async def test_indices_count_up_and_an_explicit_one_does_not_move_the_counter(
@@ -116,6 +118,7 @@ async def test_indices_count_up_and_an_explicit_one_does_not_move_the_counter(
     ]
     assert indices == [1, 2, 777, 3]
     assert await new(handle, "e", {IFINDEX: 777}) == EEXIST
+    assert handle.daemon.context.switch.lookup_name("e") is None
     assert isinstance(await ask(handle, DpCmd.DEL, {NAME: "d"}), Message)
     assert (await make(handle, "f")).index == 4, "no index is used again at once"
 
@@ -131,6 +134,14 @@ async def test_a_number_is_put_into_a_name(handle: Handle) -> None:
     assert names == ["dp0", "dp1", "dp2"]
     await ask(handle, DpCmd.DEL, {NAME: "dp1"})
     assert (await make(handle, "dp%d")).name == "dp1"
+
+
+async def test_datapaths_have_settings_of_their_own(handle: Handle) -> None:
+    first = await make(handle, "a", {FEATURES: 9, CACHE: 0, PER_CPU: (7,)})
+    second = await make(handle, "b")
+    assert (settings_of(first), settings_of(second)) == ((9, 0, (7,)), (0, 256, ()))
+    await ask(handle, DpCmd.SET, {NAME: "b", FEATURES: 1})
+    assert (settings_of(first), settings_of(second)) == ((9, 0, (7,)), (1, 256, ()))
 
 
 async def test_upcall_pids(handle: Handle) -> None:
@@ -312,6 +323,25 @@ async def test_every_change_is_notified(daemon: Daemon, handle: Handle) -> None:
         (DpCmd.NEW, {NAME: "x"}, "OVS_DP_ATTR_UPCALL_PID is missing", None),
         (DpCmd.NEW, {PID: (0,), NAME: "br0"}, "a datapath named 'br0' exists already", 32),
         (DpCmd.NEW, {NAME: "a/b", PID: (0,)}, "'a/b' cannot be the name of an interface", 24),
+        (
+            DpCmd.NEW,
+            {PID: (0,), NAME: "x", IFINDEX: 1},
+            "a datapath with index 1 exists already",
+            40,
+        ),
+        # The name comes first where both are in use.
+        (
+            DpCmd.NEW,
+            {IFINDEX: 1, PID: (0,), NAME: "br0"},
+            "a datapath named 'br0' exists already",
+            40,
+        ),
+        (
+            DpCmd.NEW,
+            {PID: (0,), NAME: "%s"},
+            "'%s' may have one '%d' and no other '%'",
+            32,
+        ),
         (DpCmd.GET, {NAME: "nothing"}, "no datapath is named 'nothing'", 24),
         (DpCmd.GET, {}, "no datapath has the index 0", None),
         (

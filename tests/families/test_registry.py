@@ -23,6 +23,7 @@ from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.values import u32
 
 R, W, T = DeviceOperation.READ, DeviceOperation.WRITE, DeviceOperation.TRANSACT
+S = DeviceOperation.STREAM
 
 
 class Cmd(IntEnum):
@@ -48,9 +49,11 @@ def family(
     number: int = 0x20,
     name: str = "test",
     groups: tuple[MulticastGroup, ...] = (),
+    header_size: int = 4,
 ) -> Family:
     attributes = AttributeSet("TEST_ATTR", {Attr.VALUE: u32()})
-    return Family(FamilySchema(number, name, 1, "TEST_CMD", Cmd, attributes), commands, groups)
+    schema = FamilySchema(number, name, 1, "TEST_CMD", Cmd, attributes, header_size=header_size)
+    return Family(schema, commands, groups)
 
 
 FIRST = Command(Cmd.FIRST, "TEST_CMD_FIRST", T | W, handler)
@@ -65,12 +68,34 @@ def test_routes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("operations", "carried_by"),
+    [(T, {T, S}), (W, {W}), (R, {R}), (S, {S}), (W | S, {W, S}), (R | W | T, {R, W, T, S})],
+)
+def test_what_transact_may_carry_the_stream_door_may(
+    operations: DeviceOperation, carried_by: set[DeviceOperation]
+) -> None:
+    registry = Registry([family(Command(Cmd.FIRST, "TEST_CMD_FIRST", operations, handler))])
+    found = set()
+    for operation in DeviceOperation:
+        try:
+            registry.route(0x20, Cmd.FIRST, operation)
+        except DatapathError as error:
+            assert error.errno == EOPNOTSUPP
+            assert error.message == f"TEST_CMD_FIRST is not to be sent by {operation.name}"
+        else:
+            found.add(operation)
+    assert found == carried_by
+
+
+@pytest.mark.parametrize(
     ("number", "command", "operation", "errno", "text"),
     [
         (0x21, 1, T, ENOENT, "no family has the id 0x21"),
         (0x20, 2, T, EOPNOTSUPP, "test has no command 2"),
         (0x20, 99, T, EOPNOTSUPP, "test has no command 99"),
         (0x20, 1, R, EOPNOTSUPP, "TEST_CMD_FIRST is not to be sent by READ"),
+        (0x21, 1, S, ENOENT, "no family has the id 0x21"),
+        (0x20, 2, S, EOPNOTSUPP, "test has no command 2"),
     ],
 )
 def test_no_route(
@@ -100,6 +125,20 @@ def test_a_command_number_has_one_command_for_each_operation() -> None:
     )
 
 
+def test_a_command_by_transact_is_the_stream_door_s_too() -> None:
+    with pytest.raises(RegistryError) as caught:
+        family(FIRST, Command(Cmd.FIRST, "TEST_CMD_AGAIN", S, handler))
+    assert str(caught.value) == (
+        "test: TEST_CMD_AGAIN and TEST_CMD_FIRST are both command 1 by STREAM"
+    )
+
+
+@pytest.mark.parametrize("header_size", [0, 4])
+def test_headers(header_size: int) -> None:
+    ours = family(FIRST, header_size=header_size)
+    assert Registry([ours]).lookup(0x20) is ours
+
+
 @pytest.mark.parametrize(
     ("second", "text"),
     [
@@ -120,6 +159,14 @@ def test_a_command_number_has_one_command_for_each_operation() -> None:
         (
             family(number=0x21, name="a_name_too_long_"),
             "family a_name_too_long_: a name has 1 to 15 characters",
+        ),
+        (
+            family(number=0x21, name="other", header_size=8),
+            "family other: a header of 8 bytes is neither struct ovs_header (4) nor none (0)",
+        ),
+        (
+            family(number=0x21, name="other", header_size=-4),
+            "family other: a header of -4 bytes is neither struct ovs_header (4) nor none (0)",
         ),
     ],
 )

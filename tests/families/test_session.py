@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS, EPERM
+from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS
 from select import POLLERR, POLLIN, POLLOUT
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.families.queue import Kind
+from ovsdp_cuse.families.queue import OVERHEAD, Kind
 from ovsdp_cuse.families.registry import MulticastGroup
 from ovsdp_cuse.families.session import PID_MODULUS, Access, Session, SessionTable
 from tests.families.doors import OWNER, READ_WRITE
@@ -110,50 +110,26 @@ def test_a_closed_handle_is_in_no_group_and_gets_no_upcall() -> None:
     table = SessionTable()
     session = open_in(table)
     table.join(session, GROUP)
-    table.subscribe_packets(session, session.pid)
-    table.subscribe_packets(session, 4711)
     table.close(session)
     table.multicast(GROUP.id, b"event")
     assert not table.upcall(session.pid, b"packet")
-    assert not table.upcall(4711, b"packet")
-    assert table.lost_upcalls == 2
+    assert table.lost_upcalls == 1
     assert not session.put(Kind.REPLY, b"late")
     assert not len(session.queue)
 
 
-def test_upcalls_go_to_the_pid_or_to_who_subscribed_to_it() -> None:
+def test_upcalls_go_to_the_handle_with_the_pid_while_it_wants_them() -> None:
     table = SessionTable()
     session, other = open_in(table), open_in(table)
-    assert table.upcall(session.pid, b"own")
-    table.subscribe_packets(other, 4711)
-    assert table.upcall(4711, b"subscribed")
-    assert session.queue.pop(Kind.PACKET) == b"own"
-    assert other.queue.pop(Kind.PACKET) == b"subscribed"
-    table.unsubscribe_packets(session, 4711)  # it has not subscribed, so nothing changes
-    assert table.upcall(4711, b"still")
-    table.unsubscribe_packets(other, 4711)
-    assert not table.upcall(4711, b"lost")
-    assert table.lost_upcalls == 1
-
-
-def test_a_pid_has_one_subscriber() -> None:
-    table = SessionTable()
-    session, other = open_in(table), open_in(table)
-    with pytest.raises(DatapathError) as caught:
-        table.subscribe_packets(other, session.pid)
-    assert errno_of(caught) == EPERM
-    table.subscribe_packets(session, 4711)
-    table.subscribe_packets(session, 4711)
-    with pytest.raises(DatapathError) as caught:
-        table.subscribe_packets(other, 4711)
-    assert errno_of(caught) == EBUSY
-
-
-def test_a_new_handle_does_not_get_a_pid_that_another_subscribed_to() -> None:
-    table = SessionTable()
-    session = open_in(table)
-    table.subscribe_packets(session, session.pid + 1)
-    assert open_in(table).pid == session.pid + 2
+    assert table.upcall(session.pid, b"first")
+    session.receives_packets = False
+    assert not table.upcall(session.pid, b"lost")
+    session.receives_packets = True
+    assert table.upcall(session.pid, b"second")
+    assert not table.upcall(0, b"nobody has PID 0")
+    assert table.lost_upcalls == 2
+    assert [session.queue.pop(Kind.PACKET) for _ in range(2)] == [b"first", b"second"]
+    assert not len(other.queue)
 
 
 def test_an_upcall_without_room_is_lost() -> None:
@@ -180,6 +156,14 @@ async def test_read() -> None:
     with pytest.raises(DatapathError) as caught:
         await session.read(100, True)
     assert errno_of(caught) == EAGAIN
+
+
+def test_a_queue_holds_a_mebibyte() -> None:
+    """Unless its daemon was told otherwise; what is kept in memory counts, see OVERHEAD."""
+    session = open_in(SessionTable())
+    assert session.queue.limit == 1 << 20
+    count = (1 << 20) // (100 + OVERHEAD)
+    assert [session.put(Kind.EVENT, bytes(100)) for _ in range(count + 1)].index(False) == count
 
 
 async def test_an_overrun_is_told_first_and_once() -> None:
@@ -242,6 +226,50 @@ def test_take_reads_one_kind() -> None:
     assert session.queue.pop() == b"reply"
 
 
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.PACKET])
+def test_taking_tells_an_overrun_first_and_once(kind: Kind) -> None:
+    """Of whatever kind the lost ones were."""
+    session = open_in(SessionTable(queue_limit=10))
+    session.put(kind, b"first")
+    session.put(Kind.REPLY, b"lost")
+    with pytest.raises(DatapathError) as caught:
+        session.take(kind, 100)
+    assert errno_of(caught) == ENOBUFS
+    assert session.take(kind, 100) == b"first"
+    assert session.take(kind, 100) == b""
+
+
+def test_the_kept_reply_is_there_whatever_was_lost() -> None:
+    session = open_in(SessionTable(queue_limit=10))
+    session.put(Kind.EVENT, b"first")
+    session.put(Kind.EVENT, b"lost")
+    assert session.take_kept(100) == b""
+    session.keep(b"older")
+    session.keep(b"reply")
+    with pytest.raises(DatapathError) as caught:
+        session.take_kept(4)
+    assert errno_of(caught) == EMSGSIZE
+    assert session.take_kept(5) == b"reply"
+    assert session.take_kept(5) == b""
+    assert session.queue.overrun, "it is told by the next read of what arrives"
+
+
+async def test_a_kept_reply_wakes_who_reads(nursery: trio.Nursery) -> None:
+    session = open_in(SessionTable())
+    told = []
+    session.on_readable = lambda: told.append("poll")
+
+    async def read() -> None:
+        told.append((await session.read(100, False)).decode())
+
+    nursery.start_soon(read)
+    await trio.testing.wait_all_tasks_blocked()
+    session.keep(b"reply")
+    assert session.poll() & POLLIN
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == ["poll", "reply"]
+
+
 async def test_waiting_for_a_kind(nursery: trio.Nursery) -> None:
     session = open_in(SessionTable())
     ended = []
@@ -266,6 +294,49 @@ async def test_waiting_for_a_kind(nursery: trio.Nursery) -> None:
     await session.wait_for(Kind.EVENT)  # it still waits to be read, so this returns at once
 
 
+async def test_a_wait_ends_when_datagrams_are_lost(nursery: trio.Nursery) -> None:
+    """One that was waited for may be among them; the read that follows says ENOBUFS."""
+    session = open_in(SessionTable(queue_limit=10))
+    ended = []
+
+    async def wait(kind: Kind) -> None:
+        await session.wait_for(kind)
+        ended.append(kind)
+
+    session.put(Kind.REPLY, b"first")
+    nursery.start_soon(wait, Kind.EVENT)
+    nursery.start_soon(wait, Kind.PACKET)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not ended
+    session.put(Kind.EVENT, b"lost")
+    await trio.testing.wait_all_tasks_blocked()
+    assert sorted(ended) == [Kind.EVENT, Kind.PACKET]
+    assert not session.pending
+    await session.wait_for(Kind.EVENT)  # until it has been told, this returns at once
+    with pytest.raises(DatapathError) as caught:
+        session.take(Kind.EVENT, 100)
+    assert errno_of(caught) == ENOBUFS
+    assert session.take(Kind.EVENT, 100) == b""
+    session.nonblocking = True
+    with pytest.raises(DatapathError) as caught:
+        await session.wait_for(Kind.EVENT)
+    assert errno_of(caught) == EAGAIN
+
+
+async def test_waiting_ends_when_something_was_lost(nursery: trio.Nursery) -> None:
+    """The read that follows says so."""
+    session = open_in(SessionTable(queue_limit=10))
+    nursery.start_soon(session.wait_for, Kind.PACKET)
+    await trio.testing.wait_all_tasks_blocked()
+    session.put(Kind.EVENT, b"event")
+    session.put(Kind.PACKET, b"dropped")
+    await trio.testing.wait_all_tasks_blocked()
+    assert not session.pending
+    with pytest.raises(DatapathError) as caught:
+        session.take(Kind.PACKET, 100)
+    assert errno_of(caught) == ENOBUFS
+
+
 async def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
     session = open_in(SessionTable())
     with trio.CancelScope() as scope:
@@ -283,13 +354,13 @@ async def test_a_nonblocking_handle_does_not_wait() -> None:
 
 
 def test_readable_is_told_once_for_each_arming() -> None:
-    session = open_in(SessionTable(queue_limit=10))
+    session = open_in(SessionTable(queue_limit=800))
     told = []
     session.put(Kind.REPLY, b"before")
     session.on_readable = lambda: told.append(1)
     session.put(Kind.REPLY, b"1")
     session.put(Kind.REPLY, b"2")
-    assert len(told) == 1
+    assert told == [1]
     session.on_readable = lambda: told.append(2)
-    session.put(Kind.REPLY, b"an overrun wakes too")
+    assert not session.put(Kind.REPLY, b"an overrun wakes too")
     assert told == [1, 2]

@@ -34,7 +34,6 @@ INIT = abi.INIT_IN.pack(7, 38, 0, 2**32 - 1)
 WITHOUT_REPLY = (
     abi.Opcode.FORGET,
     abi.Opcode.BATCH_FORGET,
-    abi.Opcode.NOTIFY_REPLY,
     abi.Opcode.INTERRUPT,
 )
 
@@ -69,6 +68,16 @@ def expects_reply(frame: bytes) -> bool | None:
     return True
 
 
+def reads_page(frame: bytes, device_name: str | None) -> bool:
+    """Whether a frame reads into the page cache, of which the FUSE node has none: it gets EIO."""
+    if device_name is not None or len(frame) < abi.IN_HEADER.size + abi.READ_IN.size:
+        return False
+    if abi.IN_HEADER.unpack_from(frame)[1] != abi.Opcode.READ:
+        return False
+    read_flags: int = abi.READ_IN.unpack_from(frame, abi.IN_HEADER.size)[3]
+    return not read_flags & abi.READ_LOCKOWNER
+
+
 async def connection_round(inputs: Inputs, record: Record) -> None:
     """Connection alone: it raises nothing, and each frame becomes one thing."""
     random = inputs.random
@@ -86,21 +95,26 @@ async def connection_round(inputs: Inputs, record: Record) -> None:
         if expected is not None:
             assert (event is not None) == expected
         if isinstance(event, Answered):
-            assert check_reply(event.reply)[0] == unique
+            answered, errno, _ = check_reply(event.reply)
+            assert answered == unique
+            assert errno == EIO or not reads_page(frame, name)
         elif event is not None and not isinstance(event, Interrupt):
             assert event.unique == unique
+            assert not reads_page(frame, name)
             assert len(getattr(event, "data", b"")) <= len(frame)
 
 
 class Kernel:
     """The kernel's end of a channel, which keeps count of what is owed."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, device_name: str | None) -> None:
         self._channel = channel
+        self._device_name = device_name
         self.unique = 0
         self.ready = False
         self.owed: dict[int, bool | None] = {}
         self.opening: set[int] = set()
+        self.reading_pages: set[int] = set()
         self.handles: list[int] = []
 
     def next_unique(self) -> int:
@@ -115,6 +129,8 @@ class Kernel:
             self.owed[self.unique] = expected
             if abi.IN_HEADER.unpack_from(frame)[1] == abi.Opcode.OPEN:
                 self.opening.add(self.unique)
+            if reads_page(frame, self._device_name):
+                self.reading_pages.add(self.unique)
         self._channel.send(frame)
 
     async def ask(self, opcode: int, body: bytes = b"") -> tuple[int, bytes]:
@@ -138,7 +154,9 @@ class Kernel:
         unique, errno, body = check_reply(reply)
         if unique:
             assert unique in self.owed, f"a reply to {unique}, which is owed none"
-            assert errno != EIO or not self.ready, "the daemon did not know what to answer"
+            if self.ready:
+                refused = unique in self.reading_pages
+                assert (errno == EIO) == refused, "the daemon did not know what to answer"
             del self.owed[unique]
             if unique in self.opening and not errno:
                 self.handles.append(abi.OPEN_OUT.unpack(body)[0])
@@ -181,7 +199,7 @@ async def server_round(inputs: Inputs, record: Record) -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
     device_name = random.choice((None, "ovs-datapath"))
     daemon = Daemon(queue_limit=QUEUE_LIMIT)
-    kernel = Kernel(ours)
+    kernel = Kernel(ours, device_name)
     with ours, closing(Channel(theirs.detach())) as channel:
         server = Server(channel, Connection(device_name), daemon.dispatcher)
         async with trio.open_nursery() as nursery:

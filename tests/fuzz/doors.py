@@ -11,8 +11,9 @@ import trio
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
-from ovsdp_cuse.families.dispatch import MESSAGE_MAXIMUM, Ioctl
+from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.session import Access
+from ovsdp_cuse.families.stream_door import MESSAGE_MAXIMUM
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.netlink import (

@@ -217,7 +217,8 @@ class Inputs:
                 return abi.IOCTL_IN.pack(handle, 0, number, 0, size, self.size()) + message
             case abi.Opcode.READ:
                 flags = random.choice(OPEN_FLAGS)
-                return abi.READ_IN.pack(handle, offset, self.size(), 0, 0, flags, 0)
+                owner = random.choice((0, abi.READ_LOCKOWNER, abi.READ_LOCKOWNER))
+                return abi.READ_IN.pack(handle, offset, self.size(), owner, 0, flags, 0)
             case abi.Opcode.WRITE:
                 messages = self.messages()
                 size = len(messages) if random.random() < 0.95 else self.number(32)

@@ -10,7 +10,7 @@ import pytest
 from ovsdp_cuse.device import connection
 from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.families.dispatch import Dispatcher
+from ovsdp_cuse.families.stream_door import StreamDoor
 from tests.fuzz.channel import server_round
 from tests.fuzz.rounds import INPUTS_PER_ROUND, KINDS, Broken, rounds, run_round
 
@@ -44,7 +44,7 @@ def test_a_round_is_repeated_by_its_number(monkeypatch: pytest.MonkeyPatch) -> N
     async def faulty(*_arguments: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Dispatcher, "_handle", faulty)
+    monkeypatch.setattr(StreamDoor, "_stream_request", faulty)
     texts = []
     for _ in range(2):
         with pytest.raises(Broken) as caught:
@@ -95,6 +95,6 @@ def test_an_error_that_leaves_the_doors_is_found(monkeypatch: pytest.MonkeyPatch
     async def faulty(*_arguments: object) -> None:
         raise DatapathError(22, "")
 
-    monkeypatch.setattr(Dispatcher, "write", faulty)
+    monkeypatch.setattr(StreamDoor, "write", faulty)
     with pytest.raises(Broken, match="an error says what was wrong"):
         run_round(SEED, 0)

@@ -12,6 +12,8 @@ from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.switch.datapath import (
     IFINDEX_MAXIMUM,
     Datapath,
+    DpIfindex,
+    Settings,
     Switch,
     validate_masks_cache_size,
     validate_name,
@@ -65,7 +67,14 @@ def test_against_a_naive_list(steps: list[tuple[str, int, int]]) -> None:
 def test_lookups_of_nothing() -> None:
     switch = Switch()
     assert switch.lookup(1) is switch.lookup_name("x") is switch.default() is None
-    assert errno_of(switch.remove, Datapath.unborn()) == ENODEV
+    assert errno_of(switch.remove, Datapath(DpIfindex(1), "x")) == ENODEV
+
+
+def test_another_datapath_with_the_same_index_and_name_is_not_removed() -> None:
+    switch = Switch()
+    ours = switch.add("x")
+    assert errno_of(switch.remove, Datapath(ours.index, ours.name)) == ENODEV
+    assert list(switch) == [ours]
 
 
 def test_indices_wrap_and_pass_over_those_in_use() -> None:
@@ -111,6 +120,28 @@ def test_the_lowest_free_number() -> None:
     assert [switch.add("a%db").name for _ in range(3)] == ["a0b", "a2b", "a3b"]
 
 
+def test_to_choose_a_name_is_not_to_take_it() -> None:
+    switch = Switch()
+    assert [switch.choose_name(name) for name in ("x", "x", "a%d", "a%d")] == ["x", "x", "a0", "a0"]
+    assert not len(switch)
+    switch.add("a0")
+    assert switch.choose_name("a%d") == "a1"
+    assert errno_of(switch.choose_name, "a0") == EEXIST
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "%s", "a%d%d"])
+def test_names_that_cannot_be_chosen(name: str) -> None:
+    assert errno_of(Switch().choose_name, name) == EINVAL
+
+
+def test_a_failure_leaves_nothing() -> None:
+    switch = Switch()
+    switch.add("x", 5)
+    assert errno_of(switch.add, "x", 6) == EEXIST
+    assert errno_of(switch.add, "y", 5) == EEXIST
+    assert (len(switch), switch.lookup(6), switch.lookup_name("y")) == (1, None, None)
+
+
 def test_a_name_with_its_number_is_no_longer_than_a_name() -> None:
     switch = Switch()
     wanted = "a" * 13 + "%d"
@@ -130,9 +161,11 @@ def test_sizes_that_a_mask_cache_cannot_have(size: int) -> None:
     assert errno_of(validate_masks_cache_size, size) == EINVAL
 
 
-def test_settings_are_adopted() -> None:
+def test_a_new_datapath_has_settings_of_its_own() -> None:
     switch = Switch()
-    ours, other = switch.add("x"), Datapath.unborn()
-    other.user_features, other.masks_cache_size = 9, 0
-    ours.adopt(other)
-    assert (ours.user_features, ours.masks_cache_size, ours.name) == (9, 0, "x")
+    ours, other = switch.add("x"), switch.add("y")
+    assert ours.settings == other.settings == Settings(0, 256, ())
+    ours.settings.user_features = 9
+    assert other.settings.user_features == 0
+    ours.counters.hit = 1
+    assert other.counters.hit == 0
