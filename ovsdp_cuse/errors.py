@@ -6,6 +6,14 @@ import errno as _errno
 import os
 
 
+def errno_name(number: int) -> str:
+    """The symbol of an error number, such as "EEXIST"; the number where it has none."""
+    # Linux gives 95 two names, and netlink knows it by the one that Python does not prefer.
+    if number == _errno.EOPNOTSUPP:
+        return "EOPNOTSUPP"
+    return _errno.errorcode.get(number, str(number))
+
+
 class DatapathError(Exception):
     """A request was refused.
 
@@ -24,7 +32,7 @@ class DatapathError(Exception):
     @property
     def errno_name(self) -> str:
         """The symbol of the error number, such as "EEXIST"."""
-        return _errno.errorcode.get(self.errno, str(self.errno))
+        return errno_name(self.errno)
 
     def __str__(self) -> str:
         where = f" (attribute {'/'.join(map(str, self.path))})" if self.path else ""

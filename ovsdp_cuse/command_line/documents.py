@@ -21,8 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ovsdp_cuse.client.conversation import split
-from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.families.describe import errno_name
+from ovsdp_cuse.errors import DatapathError, errno_name
 from ovsdp_cuse.families.registry import Registry
 from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER, ControlType, parse_error

@@ -10,7 +10,8 @@ from typing import IO, Any
 import click
 
 from ovsdp_cuse.client import DEFAULT_PATH, DatapathError, Device
-from ovsdp_cuse.families.describe import attribute_name, describe_error, errno_name
+from ovsdp_cuse.errors import errno_name
+from ovsdp_cuse.families.describe import attribute_name, describe_error
 from ovsdp_cuse.wire.attributes import AttributeSet
 
 

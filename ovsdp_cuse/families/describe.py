@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
-from errno import EOPNOTSUPP, errorcode
 from sys import byteorder
 from typing import NamedTuple
 
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, errno_name
 from ovsdp_cuse.families.registry import DeviceOperation, Family, Registry
 from ovsdp_cuse.wire.attributes import (
     AttributeSet,
@@ -113,12 +112,6 @@ def attribute_name(attributes: AttributeSet, path: tuple[int, ...]) -> str:
             names.append(str(number))
             value = value.element if isinstance(value, NestedArray) else None
     return "/".join(names)
-
-
-def errno_name(number: int) -> str:
-    """The symbol of an error number, such as "EEXIST"."""
-    # Linux gives 95 two names, and netlink knows it by the one that Python does not prefer.
-    return "EOPNOTSUPP" if number == EOPNOTSUPP else errorcode.get(number, str(number))
 
 
 def describe_error(error: DatapathError, attributes: AttributeSet | None) -> str:

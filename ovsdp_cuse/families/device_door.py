@@ -110,6 +110,8 @@ class DeviceDoor:
     async def _get_pid(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         if out_size < 4:
             raise DatapathError(EINVAL, f"a PID has 4 bytes, the buffer {out_size}")
+        if self._tap is not None:
+            self._tap.pid_told(session)
         return IoctlResult(4, session.pid.to_bytes(4, byteorder))
 
     async def _read(self, session: Session, data: bytes, out_size: int) -> IoctlResult:

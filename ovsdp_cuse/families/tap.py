@@ -37,5 +37,8 @@ class Tap(Protocol):
     ) -> None:
         """A message, or several of a dump's part, crossed; `operation` is None for the stream."""
 
+    def pid_told(self, session: Session) -> None:
+        """GET_PID told a handle its PID; of the ioctls it alone carries no message."""
+
     def refused(self, session: Session, ioctl: str, error: DatapathError) -> None:
         """An ioctl failed, with the errno that its client sees."""

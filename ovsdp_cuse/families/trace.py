@@ -72,6 +72,10 @@ class Trace:
             colour = _RED if line.is_error else _COLOURS[direction]
             self._write(session, f"{prefix} {line.text}", colour)
 
+    def pid_told(self, session: Session) -> None:
+        """GET_PID told a handle its PID."""
+        self._write(session, f"< GET_PID {session.pid}", _COLOURS[Direction.TO_CLIENT])
+
     def refused(self, session: Session, ioctl: str, error: DatapathError) -> None:
         """An ioctl failed."""
         found = attributes_of(self._registry, self._requests.get(session.pid, b""))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsdp_cuse.command_line import documents
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, errno_name
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.describe import (
     ANSWER_FLAGS,
@@ -21,7 +21,6 @@ from ovsdp_cuse.families.describe import (
     describe,
     describe_error,
     describe_flags,
-    errno_name,
     printable,
 )
 from ovsdp_cuse.families.registry import DeviceOperation, Family, Registry
