@@ -1,1 +1,4 @@
-"""What needs a node of this machine's kernel: FUSE, or CUSE, as OVSDP_TEST_NODE says."""
+"""What only a real kernel can show: processes, signals, permissions, and what is left behind.
+
+OVSDP_TEST_NODE says on which node: fuse or cuse. It needs root.
+"""

@@ -46,23 +46,26 @@ class Daemon:
     """`ovsdp-cuse serve` for one node; a context manager that starts it and stops it.
 
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
-    wrapper: a program with arguments that runs the daemon, such as setpriv.
+    credentials: options of setpriv(1) that say as whom it runs.
     """
 
-    def __init__(self, kind: str, path: Path, *options: str, wrapper: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kind: str, path: Path, *options: str, credentials: Sequence[str] = ()
+    ) -> None:
         self.kind = kind
         self.path = path
         self.node = RealNode(kind, path)
         place = ("--path", str(path)) if kind == "fuse" else ("--name", path.name)
         self._command = (
             # The test run may be killed: nothing of it stays then.
-            *("setpriv", "--pdeathsig", "KILL", *wrapper),
+            *("setpriv", "--pdeathsig", "KILL", *credentials),
             *(sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind),
             *place,
             *options,
         )
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
         self._printed = ""
+        self._served = False
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Daemon:
@@ -79,6 +82,7 @@ class Daemon:
             )
             try:
                 self._wait_ready(notifications)
+                self._served = True
             except BaseException:
                 self.__exit__(None, None, None)
                 raise
@@ -100,7 +104,7 @@ class Daemon:
                 self._process.wait()
         self._printed = self.log
         self._output.close()
-        if self.kind == "fuse" and mounted(self.path):
+        if self.kind == "fuse" and self._served and mounted(self.path):
             ctypes.CDLL(None).umount2(os.fsencode(self.path), MNT_DETACH)
             self.path.unlink(missing_ok=True)
 

@@ -44,6 +44,22 @@ def _check(result: int) -> int:
     return result
 
 
+def waits(task: Path, path: Path) -> bool:
+    """Whether a task sleeps in a system call on the file at `path`, or in one of the poll family.
+
+    task: its directory in /proc, of a process or a thread. What it sleeps in is told by
+    proc_pid_wchan(5) and proc_pid_syscall(5), whose first argument is the descriptor.
+    """
+    function = (task / "wchan").read_text()
+    if "poll" in function or "select" in function:
+        return True
+    fields = (task / "syscall").read_text().split()
+    if len(fields) < 2:
+        return False
+    descriptor = task / "fd" / str(int(fields[1], 16))
+    return descriptor.is_symlink() and descriptor.readlink() == path
+
+
 class RealEdges:
     """An epoll set with EPOLLET."""
 
@@ -138,19 +154,7 @@ class RealNode:
         return ThreadCall(call, self._waits, self._interrupt)
 
     def _waits(self, thread: threading.Thread) -> bool:
-        """Whether the thread sleeps in a system call on this node, or in one of the poll family.
-
-        By proc_pid_syscall(5), whose first argument is a descriptor then, and proc_pid_wchan(5).
-        """
-        task = Path(f"/proc/self/task/{thread.native_id}")
-        function = (task / "wchan").read_text()
-        if "poll" in function or "select" in function:
-            return True
-        fields = (task / "syscall").read_text().split()
-        if len(fields) < 2:
-            return False
-        descriptor = Path(f"/proc/self/fd/{int(fields[1], 16)}")
-        return descriptor.is_symlink() and descriptor.readlink() == self.path
+        return waits(Path("/proc/self/task") / str(thread.native_id), self.path)
 
     @staticmethod
     def _interrupt(thread: threading.Thread) -> None:
