@@ -6,7 +6,7 @@ is wrong with a message is told by an NLMSG_ERROR in the queue, and what is no m
 
 from __future__ import annotations
 
-from errno import EINVAL, EMSGSIZE
+from errno import EBUSY, EINVAL, EMSGSIZE
 from sys import byteorder
 
 import trio
@@ -84,10 +84,10 @@ class StreamDoor:
                 if length > end - start:
                     break
                 await self._stream_message(session, data[start : start + length])
+                start += (length + 3) & ~3
                 handled += 1
                 if handled % MESSAGES_BEFORE_OTHERS == 0:
                     await trio.lowlevel.checkpoint()
-                start += (length + 3) & ~3
         except (trio.Cancelled, DatapathError):
             # A signal, or a message too long: what has been done cannot be undone, so say how far
             # it went. The scope that was cancelled is this request's alone and ends with it.
@@ -151,6 +151,8 @@ class StreamDoor:
         dp_ifindex = header.dp_ifindex if schema.header_size else 0
         request = Request(self._context, session, family, command, header, dp_ifindex, {}, data)
         dumps = header.flags & NLM_F_DUMP == NLM_F_DUMP
+        if dumps and command.dump is not None and session.stream_dump is not None:
+            raise DatapathError(EBUSY, "a dump is running on this handle")
         if command.validates_dump if dumps else command.handler is not None:
             request.attributes = schema.attributes_of(header.command).parse(
                 data, schema.attributes_start
