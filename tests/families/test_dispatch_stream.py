@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
-from ovsdp_cuse.families.dispatch import MESSAGE_MAXIMUM
+from ovsdp_cuse.families.queue import OVERHEAD
+from ovsdp_cuse.families.request import Answer, Request
 from ovsdp_cuse.families.session import FIRST_DUMP_PART, LARGEST_DUMP_PART, Access
-from ovsdp_cuse.wire.control import CONTROL, ControlCmd
+from ovsdp_cuse.families.stream_door import MESSAGE_MAXIMUM
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.genetlink import NLCTRL, CtrlCmd
@@ -40,6 +41,7 @@ from ovsdp_cuse.wire.netlink import (
     build_error,
 )
 from tests.families.doors import ACK, DUMP, ECHO, Daemon, Handle, Reply, build, split
+from tests.families.test_dispatch_ioctl import one_command
 
 GET = build(DATAPATH, DpCmd.GET, {DpAttr.NAME: "br0"})
 ODD = build(DATAPATH, DpCmd.GET, tail=b"\1") + b"\xff" * 3
@@ -409,7 +411,8 @@ async def test_replies_are_there_when_the_write_returns(handle: Handle) -> None:
 
 
 async def test_a_full_queue() -> None:
-    handle = Daemon(queue_limit=200).open()
+    cost = 36 + OVERHEAD
+    handle = Daemon(queue_limit=5 * cost).open()
     await handle.send(*(header_only(1, ACK | 1) for _ in range(10)))
     with pytest.raises(DatapathError) as caught:
         await handle.receive_bytes()
@@ -418,15 +421,33 @@ async def test_a_full_queue() -> None:
     assert handle.session.queue.dropped == 5
 
 
-async def test_a_wait_by_write_ends_when_it_is_cancelled(daemon: Daemon) -> None:
-    """A signal: what was handled before it counts as taken."""
-    handle = daemon.open(nonblocking=False)
-    wait = build(CONTROL, ControlCmd.WIN_PEND_PACKET_REQ)
+async def test_a_write_that_is_interrupted_says_how_far_it_went() -> None:
+    """What was handled before counts as taken."""
+
+    async def waits(request: Request) -> Answer:
+        await trio.Event().wait()
+        return Answer()
+
+    family = one_command(waits)
+    handle = Daemon([family]).open()
+    write = handle.daemon.dispatcher.write
+    wait = build(family.schema, 1)
     with trio.CancelScope() as scope:
         scope.cancel()
-        assert await daemon.dispatcher.write(handle.session, new("a") + wait) == len(new("a"))
+        assert await write(handle.session, new("a") + wait) == len(new("a"))
     with trio.CancelScope() as scope:
         scope.cancel()
-        await daemon.dispatcher.write(handle.session, wait)
+        await write(handle.session, wait)
     assert scope.cancelled_caught
-    assert len(daemon.context.switch) == 1
+    assert errnos(await handle.ask(new("b", ACK))) == [0]
+
+
+async def test_a_long_write_lets_others_have_their_turn(handle: Handle) -> None:
+    """Where it is interrupted then, nothing that was done is done again by its rest."""
+    messages = [new(f"br{number}") for number in range(600)]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        taken = await handle.daemon.dispatcher.write(handle.session, b"".join(messages))
+    made = len(handle.daemon.context.switch)
+    assert 0 < made < len(messages)
+    assert taken == sum(map(len, messages[:made]))
