@@ -54,7 +54,7 @@ CONTROL = FamilySchema(
     version=1,
     command_prefix="OVS_CTRL_CMD",
     commands=ControlCmd,
-    attributes=AttributeSet("OVS_NL_ATTR", {}),
+    attributes=AttributeSet("OVS_NL_ATTR", {}, maximum=3),  # OVS_WIN_CONTROL_ATTR_MAX
     attributes_by_command={
         ControlCmd.SOCK_PROP: AttributeSet(
             "OVS_NL_ATTR", {SocketAttr.SOCK_PROTO: u32(), SocketAttr.SOCK_PID: u32()}

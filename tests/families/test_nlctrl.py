@@ -110,11 +110,12 @@ async def test_nlctrl_describes_itself_in_136_bytes(handle: Handle) -> None:
     assert attributes[CtrlAttr.MCAST_GROUPS] == {1: {2: 16, 1: "notify"}}
 
 
-async def test_groups_of_v371(handle: Handle) -> None:
+async def test_numbers_of_v371(handle: Handle) -> None:
     """ovs_vport is 101 there, and its clients join it by number."""
     found = await get_family(handle, {NAME: "ovs_win_control"})
     assert isinstance(found, dict)
     assert found[CtrlAttr.MCAST_GROUPS] == {1: {2: 101, 1: "ovs_vport"}}
+    assert found[CtrlAttr.MAXATTR] == 3
 
 
 async def test_dump(handle: Handle) -> None:
