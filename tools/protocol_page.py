@@ -90,13 +90,14 @@ def families() -> str:
 def commands(family: Family) -> str:
     """The commands of a family."""
     return table(
-        ("number", "command", "ioctl", "dump", "handle", "datapath", "does"),
+        ("number", "command", "ioctl", "stream", "dump", "handle", "datapath", "does"),
         (
             (
                 command.number,
                 f"`{command.name}`",
-                _operations(command),
-                "yes" if command.dump else "",
+                _ioctls(command),
+                _yes(family.routes.get((command.number, DeviceOperation.STREAM)) is command),
+                _yes(command.dump is not None),
                 "for writing" if command.admin else "any",
                 "needed" if command.needs_datapath else "",
                 command.summary,
@@ -106,8 +107,13 @@ def commands(family: Family) -> str:
     )
 
 
-def _operations(command: Command) -> str:
-    return ", ".join(str(o.name) for o in DeviceOperation if o in command.operations)
+def _yes(true: bool) -> str:
+    return "yes" if true else ""
+
+
+def _ioctls(command: Command) -> str:
+    by_ioctl = command.operations & ~DeviceOperation.STREAM
+    return ", ".join(str(operation.name) for operation in DeviceOperation if operation in by_ioctl)
 
 
 def attributes(family: Family) -> str:
