@@ -158,9 +158,11 @@ class Session:
             self.pending.discard(kind)
 
     def start_stream_dump(self, dump: Dump) -> None:
-        """Queue the first part of a dump; EBUSY while one runs, as netlink says it."""
+        """Queue the first part of a dump; EBUSY while one runs, ENOBUFS where the queue is full."""
         if self.stream_dump is not None:
             raise DatapathError(EBUSY, "a dump is running on this handle")
+        if self.queue.bytes >= self.queue.limit:
+            raise DatapathError(ENOBUFS, "the queue is full, and takes no dump")
         self.stream_dump = dump
         self._queue_dump_part(dump)
 
