@@ -156,9 +156,7 @@ def compare(
     count = effort.transactions
 
     def get() -> Latency:
-        return programs.transact(
-            "--name", DATAPATH, node=daemon.node, count=count, cpu=client_cpu
-        )
+        return programs.transact("--name", DATAPATH, node=daemon.node, count=count, cpu=client_cpu)
 
     def echoed() -> Latency:
         return programs.transact("--echo", node=echo.node, count=count, cpu=client_cpu)

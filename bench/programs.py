@@ -42,7 +42,12 @@ class Programs:
             raise BenchError("no C compiler: cc is not on the PATH (Debian: gcc, libc6-dev)")
         for name in PROGRAMS:
             self._output(
-                compiler, "-O2", "-std=c99", f"-I{INCLUDE}", "-o", self.path(name),
+                compiler,
+                "-O2",
+                "-std=c99",
+                f"-I{INCLUDE}",
+                "-o",
+                self.path(name),
                 HERE / f"{name}.c",
             )
 

@@ -30,7 +30,13 @@ WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{INCLUDE}"]
 
 # What a 32-bit program needs to be built where gcc has no 32-bit C library.
 FREESTANDING = [
-    "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie", "-fno-stack-protector",
+    "-m32",
+    "-static",
+    "-nostdlib",
+    "-ffreestanding",
+    "-fno-pic",
+    "-no-pie",
+    "-fno-stack-protector",
 ]
 
 Enumeration = type[IntEnum] | type[IntFlag]
@@ -157,7 +163,11 @@ def test_header_compiles_and_every_number_is_checked(
 
 def test_header_is_the_same_for_32_bit_programs(tmp_path: Path) -> None:
     build(
-        tmp_path / "check.o", SOURCES / "header_check.c", "-std=c99", "-DCHECK_ONLY", "-c",
+        tmp_path / "check.o",
+        SOURCES / "header_check.c",
+        "-std=c99",
+        "-DCHECK_ONLY",
+        "-c",
         *(option for option in freestanding() if option not in {"-static", "-no-pie"}),
     )
 
