@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from errno import EBUSY, EINVAL, EIO, EMSGSIZE, ENODEV, ENOTTY, EOPNOTSUPP, EPERM, ERANGE
+from errno import EBUSY, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENODEV, ENOTTY, EOPNOTSUPP, EPERM, ERANGE
 from sys import byteorder
 from typing import Any
 
@@ -252,6 +252,51 @@ async def test_a_reply_that_does_not_fit_is_kept(handle: Handle, size: int) -> N
     handle.session.put(Kind.EVENT, b"an event that came before")
     assert await errno_of(handle.transact(GET, size)) == EMSGSIZE
     assert await handle.receive() == [by_ioctl]
+
+
+async def test_a_kept_reply_makes_room_for_a_newer_one(handle: Handle) -> None:
+    """So a client that never reads them costs one."""
+    await make(handle, "br0", "br1")
+    for name in ("br0", "br1"):
+        request = build(DATAPATH, DpCmd.GET, {DpAttr.NAME: name})
+        assert await errno_of(handle.transact(request, 24)) == EMSGSIZE
+    assert len(handle.session.queue) == 1
+    (reply,) = await handle.read_ioctl()
+    assert isinstance(reply, Message)
+    assert reply.attributes[DpAttr.NAME] == "br1"
+    assert await handle.read_ioctl() == []
+
+
+async def test_what_was_promised_is_read_whatever_was_lost() -> None:
+    """A kept reply and a dump are not what is lost; READ_EVENT and READ_PACKET say what is."""
+    handle = Daemon(queue_limit=10).open()
+    await make(handle, "br0", "br1")
+    await handle.write_ioctl(DUMP_ALL)
+    for ioctl in (Ioctl.READ_EVENT, Ioctl.READ_PACKET):
+        handle.session.put(Kind.EVENT, GET)
+        assert not handle.session.put(Kind.EVENT, GET)
+        assert await errno_of(handle.transact(GET, 24)) == EMSGSIZE
+        kept, entry = await handle.read_ioctl(), await handle.read_ioctl(size=150)
+        assert isinstance(kept[0], Message)
+        assert isinstance(entry[0], Message)
+        assert await errno_of(handle.read_ioctl(ioctl)) == ENOBUFS
+        assert len(await handle.read_ioctl(Ioctl.READ_EVENT)) == 1
+        assert await handle.read_ioctl(ioctl) == []
+    (done,) = await handle.read_ioctl()
+    assert isinstance(done, NetlinkError)
+    assert (done.header.type, done.errno) == (ControlType.DONE, 0)
+
+
+async def test_a_kept_reply_holds_up_no_dump_of_the_stream() -> None:
+    """It may fill the queue; when it was read, the dump goes on."""
+    handle = Daemon(queue_limit=400).open()
+    await make(handle, "br0")
+    assert await errno_of(handle.transact(GET, 24)) == EMSGSIZE
+    await handle.send(DUMP_ALL)
+    assert len(await handle.read_ioctl()) == 1
+    entry, done = await handle.receive(), await handle.receive()
+    assert isinstance(entry[0], Message)
+    assert isinstance(done[0], NetlinkError)
 
 
 async def test_a_kept_reply_comes_before_the_dump(handle: Handle) -> None:
@@ -503,6 +548,9 @@ class Watcher:
         operation: DeviceOperation | None = None,
     ) -> None:
         self.seen.append((direction.value, data, operation))
+
+    def pid_told(self, session: Any) -> None:
+        self.seen.append(("GET_PID", session.pid))
 
     def refused(self, session: Any, ioctl: str, error: DatapathError) -> None:
         self.seen.append((ioctl, error.errno_name))

@@ -25,10 +25,16 @@ from hypothesis import strategies as st
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
-from ovsdp_cuse.families.queue import OVERHEAD
+from ovsdp_cuse.families.dispatch import Ioctl
+from ovsdp_cuse.families.queue import OVERHEAD, Kind
 from ovsdp_cuse.families.request import Answer, Request
 from ovsdp_cuse.families.session import FIRST_DUMP_PART, LARGEST_DUMP_PART, Access
-from ovsdp_cuse.families.stream_door import MESSAGE_MAXIMUM
+from ovsdp_cuse.families.stream_door import (
+    ECHO_MAXIMUM,
+    MESSAGE_MAXIMUM,
+    MESSAGES_BEFORE_OTHERS,
+    UNCUT,
+)
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.genetlink import NLCTRL, CtrlCmd
@@ -40,6 +46,7 @@ from ovsdp_cuse.wire.netlink import (
     NetlinkError,
     build_error,
 )
+from tests.client.families import BIG, BigAttr, BigCmd
 from tests.families.doors import ACK, DUMP, ECHO, Daemon, Handle, Reply, build, split
 from tests.families.test_dispatch_ioctl import one_command
 
@@ -234,6 +241,34 @@ async def test_the_longest_message(handle: Handle) -> None:
     assert errnos([reply]) == [ENODEV]
 
 
+@pytest.mark.parametrize(("size", "echoed"), [(ECHO_MAXIMUM, ECHO_MAXIMUM), (ECHO_MAXIMUM + 4, 16)])
+async def test_a_long_message_is_not_echoed(handle: Handle, size: int, echoed: int) -> None:
+    """Its error could not be read from every node; it echoes the header alone."""
+    request = build(DATAPATH, DpCmd.GET, {DpAttr.NAME: "br0"}, tail=bytes(size - len(GET)))
+    await handle.send(request)
+    answer = await handle.receive_bytes(UNCUT)
+    reply = handle.daemon.parse(answer)
+    assert isinstance(reply, NetlinkError)
+    assert reply.message == "no datapath is named 'br0'"
+    assert bool(reply.header.flags & NLM_F_CAPPED) == (echoed == 16)
+    assert answer[20 : 20 + echoed] == request[:echoed]
+    assert len(answer) - echoed < 100
+
+
+@pytest.mark.parametrize("length", [MESSAGE_MAXIMUM + 1, 2**32 - 1])
+async def test_a_message_that_is_too_long_is_refused(handle: Handle, length: int) -> None:
+    """Where it is there, as far as can be seen; what came before it has been done."""
+    write = handle.daemon.dispatcher.write
+    too_long = header_only(0x7777, length=length).ljust(UNCUT, b"\0")
+    with pytest.raises(DatapathError) as caught:
+        await write(handle.session, too_long)
+    assert caught.value.errno == EMSGSIZE
+    before = new("a", ACK)
+    assert await write(handle.session, before + too_long) == len(before)
+    assert errnos(await handle.drain()) == [0]
+    assert handle.session.unfinished is None
+
+
 @pytest.mark.parametrize("length", [0, 15, MESSAGE_MAXIMUM + 1, 2**32 - 1])
 async def test_no_part_counts_after_a_length_that_cannot_be(handle: Handle, length: int) -> None:
     """Nor is memory kept for it."""
@@ -390,6 +425,107 @@ async def test_a_dump_waits_while_the_queue_is_more_than_half_full() -> None:
     assert largest <= 8192
 
 
+def names_and_end(replies: list[Reply]) -> tuple[list[str], list[int]]:
+    """Of a dump among other messages: the names in it, and the errno of each NLMSG_DONE."""
+    parts = [r for r in replies if isinstance(r, Message) and r.flags & NLM_F_MULTI]
+    ends = [r for r in replies if isinstance(r, NetlinkError) and r.header.type == ControlType.DONE]
+    return [part.attributes[DpAttr.NAME] for part in parts], [end.errno for end in ends]
+
+
+async def drain_overrun(handle: Handle) -> list[Reply]:
+    """As `drain`; ENOBUFS is told first."""
+    with pytest.raises(DatapathError) as caught:
+        await handle.receive()
+    assert caught.value.errno == ENOBUFS
+    return await handle.drain()
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+async def test_a_dump_begun_on_a_congested_queue_is_whole(count: int) -> None:
+    handle = Daemon(queue_limit=8192).open()
+    names = [f"br{number}" for number in range(count)]
+    await handle.send(*map(new, names))
+    await handle.send(*(header_only(1, ACK | 1) for _ in range(100)))
+    assert handle.session.queue.congested
+    await handle.send(DUMP_ALL)
+    assert names_and_end(await drain_overrun(handle)) == (names, [0])
+    assert not handle.session.stream_dump
+
+
+async def test_a_dump_that_runs_over_a_congested_queue_is_whole() -> None:
+    """Whatever is lost meanwhile, its parts are not; nor does the queue grow beyond its limit."""
+    handle = Daemon(queue_limit=8192).open()
+    session = handle.session
+    names = [f"br{number}" for number in range(200)]
+    await handle.send(*map(new, names))
+    await handle.send(DUMP_ALL)
+    replies: list[Reply] = []
+    overruns = 0
+    while session.queue.bytes:
+        while session.put(Kind.EVENT, GET):
+            pass
+        assert session.queue.bytes <= 8192 + LARGEST_DUMP_PART
+        try:
+            replies += await handle.receive()
+        except DatapathError as error:
+            assert error.errno == ENOBUFS
+            overruns += 1
+        if names_and_end(replies)[1]:
+            break
+    assert names_and_end(replies) == (names, [0])
+    assert overruns
+    assert session.queue.dropped
+
+
+@pytest.mark.parametrize(
+    ("kind", "ioctl"), [(Kind.EVENT, Ioctl.READ_EVENT), (Kind.PACKET, Ioctl.READ_PACKET)]
+)
+async def test_a_dump_goes_on_when_the_device_door_makes_room(kind: Kind, ioctl: Ioctl) -> None:
+    handle = Daemon(queue_limit=8192).open()
+    names = [f"br{number}" for number in range(200)]
+    await handle.send(*map(new, names))
+    await handle.send(DUMP_ALL)
+    replies: list[Reply] = []
+    while not names_and_end(replies)[1]:
+        while handle.session.queue.bytes <= 4096 + FIRST_DUMP_PART:
+            handle.session.put(kind, GET)
+        replies += await handle.receive()  # the queue is more than half full after it
+        while await handle.read_ioctl(ioctl):
+            pass
+    assert names_and_end(replies) == (names, [0])
+
+
+async def test_dumps_that_nobody_reads_are_not_hoarded() -> None:
+    """A dump of nothing is over at once, so that another may begin."""
+    handle = Daemon(queue_limit=8192).open()
+    for _ in range(100):
+        await handle.send(*[DUMP_ALL] * 100)
+    assert handle.session.queue.bytes <= 8192 + FIRST_DUMP_PART + OVERHEAD
+    replies = []
+    while handle.session.queue.bytes:
+        try:
+            replies += await handle.receive()
+        except DatapathError as error:
+            assert error.errno == ENOBUFS
+    assert names_and_end(replies[:1]) == ([], [0])
+
+
+async def test_an_object_that_is_larger_than_a_part_is_a_part() -> None:
+    """It is not split, and the reader may have room for it all the same."""
+    handle = Daemon([BIG]).open()
+    payload = bytes(LARGEST_DUMP_PART + 1000)
+    asked = {BigAttr.PAYLOAD: payload, BigAttr.COUNT: 2}
+    await handle.send(build(BIG.schema, BigCmd.ECHO, asked, flags=DUMP))
+    with pytest.raises(DatapathError) as caught:
+        await handle.receive(LARGEST_DUMP_PART)
+    assert caught.value.errno == EMSGSIZE
+    for index in range(2):
+        (reply,) = await handle.receive()
+        assert isinstance(reply, Message)
+        assert (reply.dp_ifindex, reply.flags, reply.attributes) == (index, NLM_F_MULTI, asked)
+    assert names_and_end(await handle.drain()) == ([], [0])
+
+
 # Reading ----------------------------------------------------------------------------------------
 
 
@@ -442,12 +578,45 @@ async def test_a_write_that_is_interrupted_says_how_far_it_went() -> None:
     assert errnos(await handle.ask(new("b", ACK))) == [0]
 
 
-async def test_a_long_write_lets_others_have_their_turn(handle: Handle) -> None:
-    """Where it is interrupted then, nothing that was done is done again by its rest."""
-    messages = [new(f"br{number}") for number in range(600)]
+# Long writes ------------------------------------------------------------------------------------
+
+
+async def test_a_long_write_gives_others_their_turn(daemon: Daemon, nursery: trio.Nursery) -> None:
+    handle, switch = daemon.open(), daemon.context.switch
+    count = 2 * MESSAGES_BEFORE_OTHERS + 100
+    seen = []
+
+    async def watch() -> None:
+        while len(switch) < count:
+            seen.append(len(switch))
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(watch)
+    await handle.send(*(new(f"br{number}") for number in range(count)))
+    assert seen, "it had no turn"
+    assert set(seen) <= {MESSAGES_BEFORE_OTHERS, 2 * MESSAGES_BEFORE_OTHERS}
+
+
+async def test_a_signal_ends_a_long_write_after_what_was_handled(daemon: Daemon) -> None:
+    """So that who goes on where it ended does nothing twice, and leaves nothing out."""
+    handle = daemon.open()
+    count = MESSAGES_BEFORE_OTHERS + 100
+    requests = [new(f"br{number:03}", ACK) for number in range(count)]
+    data = b"".join(requests)
     with trio.CancelScope() as scope:
         scope.cancel()
-        taken = await handle.daemon.dispatcher.write(handle.session, b"".join(messages))
-    made = len(handle.daemon.context.switch)
-    assert 0 < made < len(messages)
-    assert taken == sum(map(len, messages[:made]))
+        taken = await daemon.dispatcher.write(handle.session, data)
+    assert not scope.cancelled_caught
+    assert len(daemon.context.switch) == MESSAGES_BEFORE_OTHERS
+    assert taken == sum(map(len, requests[:MESSAGES_BEFORE_OTHERS]))
+    await handle.send(data[taken:])
+    assert errnos(await handle.drain()) == [0] * count
+
+
+async def test_a_short_write_is_not_to_be_interrupted(daemon: Daemon) -> None:
+    handle = daemon.open()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await handle.send(*(new(f"br{n}") for n in range(MESSAGES_BEFORE_OTHERS - 1)))
+    assert not scope.cancelled_caught
+    assert len(daemon.context.switch) == MESSAGES_BEFORE_OTHERS - 1

@@ -76,6 +76,30 @@ def test_what_does_not_fit_is_not_lost() -> None:
     assert dump.done
 
 
+def test_the_size_of_the_next_message() -> None:
+    """Of each in turn, of NLMSG_DONE at last; asking takes nothing."""
+    dump = dump_of(map(body, ["one", "a longer name"]))
+    for expected in (MESSAGE_SIZE, 44, 20):
+        assert [dump.next_size(), dump.next_size()] == [expected, expected]
+        with pytest.raises(DatapathError):
+            dump.next_part(expected - 1)
+        assert len(dump.next_part(expected)) == expected
+    assert dump.done
+
+
+def test_the_size_of_an_error() -> None:
+    def bodies() -> Iterator[Body]:
+        yield body("one")
+        raise DatapathError(ENODEV, "it is gone")
+
+    dump = dump_of(bodies())
+    dump.next_part(MESSAGE_SIZE)
+    size = dump.next_size()
+    assert size > 20, "there is a text"
+    assert len(dump.next_part(size)) == size
+    assert dump.done
+
+
 def test_an_error_ends_it() -> None:
     """After what was found before it, as NLMSG_DONE, not as NLMSG_ERROR (captures, surprise 5)."""
 

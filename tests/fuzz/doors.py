@@ -12,7 +12,7 @@ import trio
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
 from ovsdp_cuse.families.dispatch import Ioctl
-from ovsdp_cuse.families.session import Access
+from ovsdp_cuse.families.session import LARGEST_DUMP_PART, Access
 from ovsdp_cuse.families.stream_door import MESSAGE_MAXIMUM
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
@@ -29,6 +29,8 @@ from tests.fuzz.record import Record
 
 HANDLES = 6
 QUEUE_LIMIT = 64 << 10
+KEPT_MAXIMUM = 8192
+"""Bytes of the longest reply that is sent by any command, with its overhead."""
 CHECK_EVERY = 16
 ACCESSES = (READ_WRITE, READ_WRITE, READ_WRITE, Access.READ, Access.WRITE, Access(0))
 
@@ -176,6 +178,6 @@ async def check(daemon: Daemon) -> None:
     sessions = daemon.context.sessions
     assert len(sessions) == HANDLES
     for session in sessions:
-        assert session.queue.bytes <= QUEUE_LIMIT + MESSAGE_MAXIMUM
+        assert session.queue.bytes <= QUEUE_LIMIT + LARGEST_DUMP_PART + KEPT_MAXIMUM
         assert session.unfinished is None or len(session.unfinished[0]) < MESSAGE_MAXIMUM
         assert len(session.groups) <= 4
