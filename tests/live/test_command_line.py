@@ -102,7 +102,8 @@ def test_the_trace_of_a_daemon(new_daemon: Daemon) -> None:
     first = f"1 {command}[{os.getpid()}]"
     traced = [line for line in lines if line.startswith(first)]
     assert traced[0] == f"{first} opened, O_NONBLOCK"
-    assert traced[1].startswith(f"{first} > TRANSACT ovs_datapath OVS_DP_CMD_NEW REQUEST seq=1")
-    assert traced[2].startswith(f"{first} < ovs_datapath OVS_DP_CMD_NEW seq=1 pid=1 dp_ifindex=1")
-    assert traced[3] == f"{first} closed"
+    assert traced[1] == f"{first} < GET_PID 1"
+    assert traced[2].startswith(f"{first} > TRANSACT ovs_datapath OVS_DP_CMD_NEW REQUEST seq=1")
+    assert traced[3].startswith(f"{first} < ovs_datapath OVS_DP_CMD_NEW seq=1 pid=1 dp_ifindex=1")
+    assert traced[4] == f"{first} closed"
     assert any("NLMSG_ERROR EEXIST" in line and "OVS_DP_ATTR_NAME" in line for line in lines)
