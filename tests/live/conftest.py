@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,15 +72,22 @@ def check_end(daemon: Daemon) -> None:
     assert "[error" not in daemon.log, daemon.log
 
 
-@pytest.fixture(scope="package")
-def shared(kind: str) -> Iterator[Daemon]:
-    """A daemon with the usual settings for tests that leave it alone."""
+@contextmanager
+def serve_for_module(kind: str, *options: str) -> Iterator[Daemon]:
+    """Serve a node for several tests."""
     with (
         tempfile.TemporaryDirectory(prefix="ovsdp-test-") as directory,
-        Daemon(kind, new_path(kind, Path(directory))) as daemon,
+        Daemon(kind, new_path(kind, Path(directory)), *options) as daemon,
     ):
         yield daemon
         check_end(daemon)
+
+
+@pytest.fixture(scope="package")
+def shared(kind: str) -> Iterator[Daemon]:
+    """A daemon with the usual settings for tests that leave it alone."""
+    with serve_for_module(kind) as daemon:
+        yield daemon
 
 
 @pytest.fixture

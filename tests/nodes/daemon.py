@@ -38,8 +38,8 @@ def unique_name() -> str:
 
 def mounted(path: Path) -> bool:
     """Whether something is mounted at `path`."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return any(line.split()[4] == str(path) for line in lines)
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return any(line.split()[4] == os.fsencode(path) for line in lines)
 
 
 class Daemon:
