@@ -25,11 +25,19 @@ log = structlog.get_logger(__name__)
 NODE_TIMEOUT_S = 30
 """How long the kernel may take to register the device, and udev to make its node."""
 UDEV_CONTROL = Path("/run/udev/control")
+LIVING_DEVICES = Path("/sys/dev/char")
+"""An entry MAJOR:MINOR for each character device that a driver has registered."""
+DYNAMIC_MAJORS = (range(234, 255), range(384, 512))
+"""The major numbers that are given out by need, as to CUSE devices (linux/fs.h)."""
 
 
 def _running_udev() -> str | None:
     """The udevadm to ask, where udev runs."""
     return shutil.which("udevadm") if UDEV_CONTROL.exists() else None
+
+
+def _is_device(status: os.stat_result, number: int | None) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == number
 
 
 class CuseNode:
@@ -47,10 +55,10 @@ class CuseNode:
         self._ready = trio.Event()
         self.connection = Connection(name, on_ready=self._ready.set)
         self._channel: Channel | None = None
-        self._made_node = False
+        self._made_number: int | None = None
 
     async def attach(self) -> Channel:
-        """Open /dev/cuse; NodeError where it is missing or the name is taken."""
+        """Open /dev/cuse; NodeError where it is missing or the path is taken."""
         problem = cuse_problem()
         if problem is not None:
             raise NodeError(problem)
@@ -59,6 +67,7 @@ class CuseNode:
                 f"another daemon serves {self.path} (CUSE device {self.name!r} is registered): "
                 "stop it, or choose another --name"
             )
+        self._clear_path()
         self._channel = Channel(os.open("/dev/cuse", os.O_RDWR | os.O_CLOEXEC))
         return self._channel
 
@@ -77,48 +86,65 @@ class CuseNode:
         )
 
     async def withdraw(self) -> None:
-        """Close the channel, which removes the device, and remove a node that we made."""
-        if self._channel is not None:
-            self._channel.close()
-        if self._made_node and self._is_our_node():
-            self.path.unlink(missing_ok=True)
+        """Remove the node if we made it, and close the channel, which removes the device."""
+        try:
+            # The number is ours as long as the channel is open.
+            status = self._status()
+            if status is not None and _is_device(status, self._made_number):
+                self.path.unlink(missing_ok=True)
+        finally:
+            if self._channel is not None:
+                self._channel.close()
 
     async def _device_registered(self) -> None:
+        """Return when the device of our name is there and ours.
+
+        The kernel either registers it or ends our channel (fs/fuse/cuse.c): then an entry of this
+        name is another daemon's, and who serves the channel tells that it has ended.
+        """
         # sysfs tells nobody when an entry appears; it takes a few milliseconds.
-        while not (self._class_entry / "dev").exists():  # noqa: ASYNC110
+        while not (self._is_alive() and (self._class_entry / "dev").exists()):  # noqa: ASYNC110
             await trio.sleep(0.005)
 
-    def _device_number(self) -> int:
-        major, minor = (self._class_entry / "dev").read_text().strip().split(":")
-        return os.makedev(int(major), int(minor))
+    def _is_alive(self) -> bool:
+        return self._channel is not None and self._channel.is_alive()
 
-    def _is_our_node(self) -> bool:
+    def _status(self) -> os.stat_result | None:
+        """Of what is at our path; None where there is nothing."""
         try:
-            status = self.path.lstat()
+            return self.path.lstat()
         except FileNotFoundError:
-            return False
-        return stat.S_ISCHR(status.st_mode)
+            return None
 
-    def _ensure_node(self) -> None:
-        """Make the node unless devtmpfs or udev has: in a container nobody else does."""
-        number = self._device_number()
-        try:
-            status = self.path.lstat()
-        except FileNotFoundError:
-            os.mknod(self.path, stat.S_IFCHR | 0o600, number)
-            self._made_node = True
-            return
-        if stat.S_ISCHR(status.st_mode) and status.st_rdev == number:
+    def _clear_path(self) -> None:
+        """Remove the node of a dead daemon; NodeError where something else is at our path."""
+        status = self._status()
+        if status is None:
             return
         if not stat.S_ISCHR(status.st_mode):
             raise NodeError(
                 f"{self.path} exists and is no character device: remove it, or choose another "
                 "--name"
             )
-        # What a dead daemon's mknod left: its device is gone, and the number is another's now.
-        self.path.unlink()
-        os.mknod(self.path, stat.S_IFCHR | 0o600, number)
-        self._made_node = True
+        major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
+        # A fixed number may be of a device whose driver is not loaded now.
+        dynamic = any(major in majors for majors in DYNAMIC_MAJORS)
+        if not dynamic or (LIVING_DEVICES / f"{major}:{minor}").exists():
+            raise NodeError(
+                f"{self.path} is another device ({major}:{minor}): choose another --name"
+            )
+        log.info("removing the node of a dead daemon", path=str(self.path))
+        self.path.unlink(missing_ok=True)
+
+    def _ensure_node(self) -> None:
+        """Make the node unless devtmpfs or udev has: in a container nobody else does."""
+        major, minor = (self._class_entry / "dev").read_text().strip().split(":")
+        number, status = os.makedev(int(major), int(minor)), self._status()
+        if status is None:
+            os.mknod(self.path, stat.S_IFCHR | 0o600, number)
+            self._made_number = number
+        elif not _is_device(status, number):
+            raise NodeError(f"{self.path} has become something else: choose another --name")
 
     @staticmethod
     async def _settle_udev() -> None:
