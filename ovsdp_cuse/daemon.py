@@ -16,6 +16,7 @@ from ovsdp_cuse.device.fuse import FuseNode
 from ovsdp_cuse.device.node import Node, NodeError, cuse_problem, refusals_of
 from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.families.builtin import BUILT_IN
+from ovsdp_cuse.families.describe import printable
 from ovsdp_cuse.families.dispatch import Dispatcher
 from ovsdp_cuse.families.registry import Registry, installed_families
 from ovsdp_cuse.families.request import Context
@@ -80,7 +81,8 @@ async def run(
                 with refusals_of(node):
                     await node.publish()
                 nursery.start_soon(notifier.feed_watchdog)
-                notifier.notify(READY=1, STATUS=f"serving {node.path}", MAINPID=os.getpid())
+                status = f"serving {printable(str(node.path))}"  # a path is bytes, and any but two
+                notifier.notify(READY=1, STATUS=status, MAINPID=os.getpid())
                 log.info("serving", node=node.kind, path=str(node.path))
                 on_ready(node)
         finally:
