@@ -481,18 +481,38 @@ async def test_a_dump_that_runs_over_a_congested_queue_is_whole() -> None:
     ("kind", "ioctl"), [(Kind.EVENT, Ioctl.READ_EVENT), (Kind.PACKET, Ioctl.READ_PACKET)]
 )
 async def test_a_dump_goes_on_when_the_device_door_makes_room(kind: Kind, ioctl: Ioctl) -> None:
-    handle = Daemon(queue_limit=8192).open()
+    """Who reads the rest by ioctl is not left without the end of its dump."""
+    limit, size = 32768, 4096
+    handle = Daemon(queue_limit=limit).open()
+    queue = handle.session.queue
     names = [f"br{number}" for number in range(200)]
     await handle.send(*map(new, names))
     await handle.send(DUMP_ALL)
     replies: list[Reply] = []
-    while not names_and_end(replies)[1]:
-        while handle.session.queue.bytes <= 4096 + FIRST_DUMP_PART:
-            handle.session.put(kind, GET)
-        replies += await handle.receive()  # the queue is more than half full after it
+    while handle.session.stream_dump is not None:
+        while queue.bytes <= limit // 2 + size + OVERHEAD:
+            assert handle.session.put(kind, GET)
+        replies += await handle.receive(size)
+        assert queue.bytes > limit // 2
+        assert len(queue) == len(queue._lines[kind]), "too full for another part"
         while await handle.read_ioctl(ioctl):
             pass
+        assert len(queue) == 1, "the next part"
+    replies += await handle.drain()
     assert names_and_end(replies) == (names, [0])
+
+
+async def test_a_full_queue_takes_no_dump() -> None:
+    """Its refusal finds no room either: the next read says that something was lost."""
+    handle = Daemon(queue_limit=300).open()
+    handle.session.put(Kind.EVENT, GET.ljust(300, b"\0"))
+    await handle.send(DUMP_ALL)
+    assert handle.session.stream_dump is None
+    with pytest.raises(DatapathError) as caught:
+        await handle.receive_bytes()
+    assert caught.value.errno == ENOBUFS
+    assert len(await handle.receive_bytes()) == 300
+    assert errnos(await handle.ask(DUMP_ALL)) == [0]
 
 
 async def test_dumps_that_nobody_reads_are_not_hoarded() -> None:
