@@ -95,9 +95,10 @@ async def test_requests_while_another_task_waits(daemon: Daemon) -> None:
     """Also when a request that takes the stream door finds the event that is waited for."""
     async with Device(families=[SCHEMA]) as device, Device() as other:
         seen: list[int] = []
+        await device.subscribe("big", "ovs_datapath")  # before `other` tells the first time
 
         async def watch() -> None:
-            async for _family, message in device.events("big", "ovs_datapath"):
+            async for _family, message in device.events():
                 seen.append(message.command)
                 if len(seen) == 20:
                     return

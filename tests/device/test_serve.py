@@ -214,7 +214,7 @@ class FaultyTap:
     def opened(self, session: Session) -> None:
         """A handle was opened."""
 
-    closed = opened
+    closed = pid_told = opened
 
     def message(
         self,

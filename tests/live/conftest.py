@@ -119,6 +119,10 @@ def client(path: Path, action: str) -> tuple[str | Path, ...]:
 
 
 def wait_blocked(process: subprocess.Popen[str], path: Path) -> None:
-    """Return when a process waits in a system call on the node."""
+    """Return when a process waits in a system call on the node; AssertionError where it ends."""
     task = Path(f"/proc/{process.pid}")
-    wait_until(lambda: waits(task, path), f"{process.args!r} waits for {path}")
+    ended = process.poll
+    wait_until(
+        lambda: ended() is not None or waits(task, path), f"{process.args!r} waits for {path}"
+    )
+    assert ended() is None, process.communicate()

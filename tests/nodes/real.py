@@ -50,14 +50,14 @@ def waits(task: Path, path: Path) -> bool:
     task: its directory in /proc, of a process or a thread. What it sleeps in is told by
     proc_pid_wchan(5) and proc_pid_syscall(5), whose first argument is the descriptor.
     """
-    function = (task / "wchan").read_text()
-    if "poll" in function or "select" in function:
-        return True
-    fields = (task / "syscall").read_text().split()
-    if len(fields) < 2:
+    try:
+        function = (task / "wchan").read_text()
+        if "poll" in function or "select" in function:
+            return True
+        fields = (task / "syscall").read_text().split()
+        return len(fields) > 1 and (task / "fd" / str(int(fields[1], 16))).readlink() == path
+    except OSError:  # the task goes on meanwhile
         return False
-    descriptor = task / "fd" / str(int(fields[1], 16))
-    return descriptor.is_symlink() and descriptor.readlink() == path
 
 
 class RealEdges:
