@@ -83,18 +83,30 @@ def _opening_problem(device: Path, missing: str, denied: str, no_driver: str) ->
     return None
 
 
+def _is_missing(path: Path) -> bool:
+    """Whether there is no such file; of one that a sandbox hides, as a service's, nothing is known.
+
+    (ProtectKernelModules= of systemd.exec(5) hides /lib/modules.)
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
+
+
 def cuse_problem() -> str | None:
     """Why there can be no CUSE node here, and what would give one; None where there can."""
-    module = Path("/lib/modules") / os.uname().release
-    if module.is_dir():
+    modules = Path("/lib/modules") / os.uname().release
+    if _is_missing(modules):
         missing = (
-            ": 'modprobe cuse' makes it where the kernel has CONFIG_CUSE "
-            "(Debian: package linux-image-amd64; its cloud kernels have no such module)"
+            f", and this kernel's modules are not installed ({modules} is missing): it needs "
+            "CONFIG_CUSE (module 'cuse'), as Debian's linux-image-amd64 has it"
         )
     else:
         missing = (
-            f", and this kernel's modules are not installed ({module} is missing): it needs "
-            "CONFIG_CUSE (module 'cuse'), as Debian's linux-image-amd64 has it"
+            ": 'modprobe cuse' makes it where the kernel has CONFIG_CUSE "
+            "(Debian: package linux-image-amd64; its cloud kernels have no such module)"
         )
     return _opening_problem(
         Path("/dev/cuse"),

@@ -65,6 +65,18 @@ def test_auto_is_cuse_where_the_device_opens(refuse: list[int]) -> None:
     assert cuse_problem() is fuse_problem() is None
 
 
+def test_modules_that_a_sandbox_hides_are_no_problem(
+    refuse: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "hidden", str(path))
+
+    monkeypatch.setattr(Path, "stat", hidden)
+    assert cuse_problem() is None
+    refuse.append(errno.ENOENT)
+    assert "'modprobe cuse' makes it" in (cuse_problem() or "")
+
+
 def test_a_fuse_device_that_does_not_open_is_told(refuse: list[int]) -> None:
     refuse.append(errno.EPERM)
     assert "--device /dev/fuse" in (fuse_problem() or "")
