@@ -1,7 +1,7 @@
 """Run the test lanes, show what they print, and sum up: python -m tools.run_tests [LANE...]
 
-Two tracks run at the same time, because emulation takes minutes and one processor: the machine's
-own lanes, and those in the virtual machine. What they print is shown one lane after the other.
+Two tracks run at the same time, because emulation takes minutes and one processor: the longest
+lane, and all others. What they print is shown one lane after the other.
 Each lane leaves output.log, and pytest's junit.xml, in build/tests/LANE/. The last line is
 "N passed, N failed"; a lane without pytest counts as one test, and so does one that fails with no
 failed test (it could not run, ran no test, or was ended at the time limit).
@@ -29,13 +29,16 @@ SOURCES = ("ovsdp_cuse", "tools", "tests", "bench")
 
 @dataclass(frozen=True)
 class Lane:
-    """A command; `{results}` in it stands for the lane's directory of results."""
+    """A command; `{results}` in it stands for the lane's directory of results.
+
+    beside_others: whether it runs while the other lanes do, one after the other.
+    """
 
     name: str
     what: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
-    in_vm: bool = False
+    beside_others: bool = False
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
@@ -65,7 +68,7 @@ LANES = (
         pytest(*ON_A_NODE),
         {"OVSDP_TEST_NODE": "fuse"},
     ),
-    Lane("vm", "the virtual machine itself", pytest("tests/vm"), in_vm=True),
+    Lane("vm", "the virtual machine itself", pytest("tests/vm")),
     Lane(
         "vm-live",
         "the CUSE node of Debian's kernel",
@@ -73,13 +76,12 @@ LANES = (
             *pytest(*ON_A_NODE, "-p", "no:cacheprovider"),
             options=("--env", "OVSDP_TEST_NODE=cuse"),
         ),
-        in_vm=True,
+        beside_others=True,
     ),
     Lane(
         "vm-systemd",
         "the service, with systemd as PID 1",
         in_vm(*pytest("tests/systemd", "-p", "no:cacheprovider"), options=("--systemd",)),
-        in_vm=True,
     ),
 )
 
@@ -216,7 +218,7 @@ def main() -> int:
     # So that what runs in sessions of its own is ended then, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     runs = [Run(lane) for lane in LANES if lane.name in wanted]
-    tracks = [[run for run in runs if run.lane.in_vm is in_vm] for in_vm in (False, True)]
+    tracks = [[run for run in runs if run.lane.beside_others is beside] for beside in (False, True)]
     with running(tracks, time.monotonic() + LIMIT_S):
         for run in runs:
             show(run)
