@@ -97,7 +97,7 @@ def _running(command: Sequence[str], node: Path, log: Path) -> Iterator[Server]:
             if process.poll() is not None or time.monotonic() > deadline:
                 said = log.read_text(errors="replace").strip()
                 raise BenchError(f"{' '.join(command)}: no node {node} to talk to: {said}")
-            time.sleep(0.02)
+            time.sleep(0.02)  # nothing tells when a node can be opened
         yield Server(process.pid, node)
     finally:
         process.terminate()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
@@ -55,7 +54,7 @@ class Body:
     """The content of a reply or notification: its command, attributes and dp_ifindex."""
 
     command: int
-    attributes: Mapping[int, Any] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
     dp_ifindex: int = 0
 
     def build(self, request: Request, flags: int = 0) -> bytes:
@@ -65,7 +64,7 @@ class Body:
             Message(
                 schema.id,
                 self.command,
-                self.attributes,  # type: ignore[arg-type] # built, never changed
+                self.attributes,
                 self.dp_ifindex,
                 flags,
                 request.header.sequence,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from sys import byteorder
 from typing import Any
 
+import pytest
+
+from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.dispatch import Dispatcher, Ioctl
-from ovsdp_cuse.families.registry import Family, Registry
-from ovsdp_cuse.families.request import Context
+from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
+from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.session import Access, Owner, Session, SessionTable
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.wire.attributes import AttributeSet
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.netlink import (
     NETLINK_HEADER,
@@ -21,6 +27,7 @@ from ovsdp_cuse.wire.netlink import (
     NetlinkError,
     parse_error,
 )
+from ovsdp_cuse.wire.values import u32
 
 CPU_COUNT = 2
 BUFFER_SIZE = 4096
@@ -166,3 +173,46 @@ class Handle:
     def close(self) -> None:
         """close(2)."""
         self.daemon.dispatcher.close(self.session)
+
+
+async def make(handle: Handle, *names: str) -> None:
+    """Make datapaths."""
+    for name in names:
+        await handle.write_ioctl(
+            build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: name, DpAttr.UPCALL_PID: (0,)})
+        )
+
+
+async def errno_of(awaitable: Any) -> int:
+    """What a system call fails with."""
+    with pytest.raises(DatapathError) as caught:
+        await awaitable
+    return caught.value.errno
+
+
+def new(name: str = "br0", flags: int = 0) -> bytes:
+    return build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: name, DpAttr.UPCALL_PID: (0,)}, flags=flags)
+
+
+def errnos(replies: list[Reply]) -> list[int | None]:
+    """The errno of each NLMSG_ERROR, None for any other message."""
+    return [reply.errno if isinstance(reply, NetlinkError) else None for reply in replies]
+
+
+class Cmd(IntEnum):
+    """TEST_CMD_*."""
+
+    ONLY = 1
+
+
+async def succeed(request: Request) -> Answer:
+    return Answer()
+
+
+def one_command(handler: Any, dump: Any = None) -> Family:
+    """A family with one command."""
+    operations = DeviceOperation.TRANSACT | DeviceOperation.WRITE
+    return Family(
+        FamilySchema(0x20, "test", 1, "TEST_CMD", Cmd, AttributeSet("TEST", {Cmd.ONLY: u32()})),
+        (Command(Cmd.ONLY, "TEST_CMD_ONLY", operations, handler, dump),),
+    )

@@ -225,7 +225,7 @@ async def test_getpolicy_is_for_dumps_only(handle: Handle) -> None:
 
 
 async def test_families_of_others_are_listed_too() -> None:
-    from tests.families.test_dispatch_ioctl import one_command, succeed
+    from tests.families.doors import one_command, succeed
 
     handle = Daemon([one_command(succeed)]).open()
     found = await get_family(handle, {NAME: "test"})

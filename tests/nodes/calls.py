@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEA
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {deadline_s} s: {what}")
-        time.sleep(0.002)
+        time.sleep(0.002)  # as nobody tells
 
 
 class ThreadCall(Generic[T]):

@@ -178,12 +178,12 @@ def test_a_packaged_program_gets_the_unit_as_shipped() -> None:
 
 
 def test_the_unit_names_the_program_and_opens_what_is_hidden() -> None:
-    program = Path("/root/x/bin/ovsdp-cuse")
-    needed = [Path("/opt/python"), Path("/root/x"), Path("/tmp/y")]
+    program = Path("/home/x/bin/ovsdp-cuse")
+    needed = [Path("/opt/python"), Path("/home/x"), Path("/tmp/y")]
     unit = service_files.unit_for(program, needed)
     assert setting(unit, "Service", "ExecStart") == [f"{program} serve --node cuse"]
     assert setting(unit, "Service", "ProtectHome") == ["tmpfs"]
-    assert setting(unit, "Service", "BindReadOnlyPaths") == ["/root/x", "/tmp/y"]
+    assert setting(unit, "Service", "BindReadOnlyPaths") == ["/home/x", "/tmp/y"]
 
 
 def test_a_path_that_a_unit_cannot_have_plainly_is_refused() -> None:

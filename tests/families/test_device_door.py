@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from enum import IntEnum
-from errno import EBUSY, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENODEV, ENOTTY, EOPNOTSUPP, EPERM, ERANGE
+from errno import EBUSY, EINVAL, EMSGSIZE, ENOBUFS, ENODEV, ENOTTY, EPERM, ERANGE
 from sys import byteorder
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from structlog.testing import capture_logs
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
-from ovsdp_cuse.families.request import Answer, Body, Request
+from ovsdp_cuse.families.request import Answer, Request
 from ovsdp_cuse.families.session import Access
-from ovsdp_cuse.families.tap import Direction
 from ovsdp_cuse.wire.attributes import Attributes, AttributeSet
-from ovsdp_cuse.wire.control import CONTROL, ControlCmd, SocketAttr
+from ovsdp_cuse.wire.control import CONTROL, ControlCmd
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import FamilySchema, Message
-from ovsdp_cuse.wire.genetlink import NLCTRL, CtrlAttr, CtrlCmd
 from ovsdp_cuse.wire.netlink import (
     NLM_F_CAPPED,
     NLM_F_MULTI,
@@ -33,27 +27,22 @@ from ovsdp_cuse.wire.netlink import (
     ControlType,
     NetlinkError,
 )
-from ovsdp_cuse.wire.values import u32
-from tests.families.doors import ACK, DUMP, Daemon, Handle, build
+from tests.families.doors import (
+    ACK,
+    DUMP,
+    Cmd,
+    Daemon,
+    Handle,
+    build,
+    errno_of,
+    make,
+    one_command,
+    succeed,
+)
 
 GET = build(DATAPATH, DpCmd.GET)
 DUMP_ALL = build(DATAPATH, DpCmd.GET, flags=DUMP)
 NEW: Attributes = {DpAttr.NAME: "br0", DpAttr.UPCALL_PID: (0,)}
-
-
-async def make(handle: Handle, *names: str) -> None:
-    """Make datapaths."""
-    for name in names:
-        await handle.write_ioctl(
-            build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: name, DpAttr.UPCALL_PID: (0,)})
-        )
-
-
-async def errno_of(awaitable: Any) -> int:
-    """What a system call fails with."""
-    with pytest.raises(DatapathError) as caught:
-        await awaitable
-    return caught.value.errno
 
 
 # The checks -------------------------------------------------------------------------------------
@@ -310,94 +299,6 @@ async def test_a_kept_reply_comes_before_the_dump(handle: Handle) -> None:
     assert isinstance(done, NetlinkError)
 
 
-# Dumps ------------------------------------------------------------------------------------------
-
-
-async def test_a_dump_ends_with_done_and_then_nothing(handle: Handle) -> None:
-    await make(handle, "br0", "br1", "br2")
-    await handle.write_ioctl(DUMP_ALL)
-    first, second = await handle.read_ioctl(size=300), await handle.read_ioctl(size=300)
-    entries = first + second
-    assert [e.attributes[DpAttr.NAME] for e in entries if isinstance(e, Message)] == [
-        "br0",
-        "br1",
-        "br2",
-    ]
-    assert all(e.flags == NLM_F_MULTI for e in entries if isinstance(e, Message))
-    (done,) = await handle.read_ioctl()
-    assert isinstance(done, NetlinkError)
-    assert (done.header.type, done.errno, done.header.sequence) == (ControlType.DONE, 0, 7)
-    assert await handle.read_ioctl() == []
-
-
-async def test_a_dump_by_transact_begins_with_its_first_part(handle: Handle) -> None:
-    await make(handle, "br0", "br1")
-    assert isinstance(await handle.transact(DUMP_ALL, 200), Message)
-    (second,) = await handle.read_ioctl()
-    assert isinstance(second, Message)
-    assert second.attributes[DpAttr.NAME] == "br1"
-
-
-async def test_a_new_dump_replaces_the_old(handle: Handle) -> None:
-    await make(handle, "br0", "br1")
-    await handle.write_ioctl(DUMP_ALL)
-    assert len(await handle.read_ioctl(size=150)) == 1
-    await handle.write_ioctl(DUMP_ALL)
-    assert len(await handle.read_ioctl()) == 2
-
-
-async def test_a_part_that_does_not_fit_stays(handle: Handle) -> None:
-    await make(handle, "br0")
-    await handle.write_ioctl(DUMP_ALL)
-    assert await errno_of(handle.read_ioctl(size=24)) == EMSGSIZE
-    assert len(await handle.read_ioctl()) == 1
-
-
-async def test_a_dump_is_consistent_while_objects_come_and_go(handle: Handle) -> None:
-    """What is there all the while comes exactly once; what went before its turn does not."""
-    await make(handle, *(f"br{number}" for number in range(6)))
-    await handle.write_ioctl(DUMP_ALL)
-    names = []
-    for change in (
-        build(DATAPATH, DpCmd.DEL, {DpAttr.NAME: "br0"}),
-        build(DATAPATH, DpCmd.DEL, {DpAttr.NAME: "br3"}),
-        build(DATAPATH, DpCmd.NEW, NEW | {DpAttr.NAME: "late"}),
-        GET,
-    ):
-        entries = await handle.read_ioctl(size=150)
-        names += [e.attributes[DpAttr.NAME] for e in entries if isinstance(e, Message)]
-        await handle.transact(change)
-    while entries := await handle.read_ioctl(size=150):
-        names += [e.attributes[DpAttr.NAME] for e in entries if isinstance(e, Message)]
-    assert names == ["br0", "br1", "br2", "br4", "br5"]
-
-
-async def test_a_command_without_a_dump(handle: Handle) -> None:
-    request = build(DATAPATH, DpCmd.NEW, NEW, flags=DUMP)
-    assert await errno_of(handle.write_ioctl(request)) == EOPNOTSUPP
-    reply = await handle.transact(request)
-    assert isinstance(reply, NetlinkError)
-    assert reply.errno == EOPNOTSUPP
-    assert not len(handle.daemon.context.switch)
-
-
-async def test_a_dump_needs_no_datapath(handle: Handle) -> None:
-    await handle.write_ioctl(build(DATAPATH, DpCmd.GET, flags=DUMP, dp_ifindex=4711))
-    (done,) = await handle.read_ioctl()
-    assert isinstance(done, NetlinkError)
-    assert done.errno == 0
-
-
-async def test_a_dump_whose_attributes_are_checked(handle: Handle) -> None:
-    request = build(NLCTRL, CtrlCmd.GETPOLICY, {CtrlAttr.FAMILY_ID: 0x12}, flags=DUMP)
-    await handle.write_ioctl(request)
-    assert len(await handle.read_ioctl()) == 9
-    bad = build(NLCTRL, CtrlCmd.GETPOLICY, {}, flags=DUMP, tail=struct.pack("=HHI", 8, 1, 0x12))
-    reply = await handle.transact(bad)
-    assert isinstance(reply, NetlinkError)
-    assert (reply.errno, reply.message) == (EINVAL, "invalid attribute length")
-
-
 # Events and the in-use guard --------------------------------------------------------------------
 
 
@@ -458,135 +359,3 @@ async def test_the_guard_is_free_again_after_a_failure(handle: Handle) -> None:
     assert scope.cancelled_caught
     assert await handle.ioctl(Ioctl.GET_PID, b"", 4)
     assert await blocking.ioctl(Ioctl.GET_PID, b"", 4)
-
-
-# Handlers that fail, and who watches ------------------------------------------------------------
-
-
-class Cmd(IntEnum):
-    """TEST_CMD_*."""
-
-    ONLY = 1
-
-
-async def succeed(request: Request) -> Answer:
-    return Answer()
-
-
-def one_command(handler: Any, dump: Any = None) -> Family:
-    """A family with one command."""
-    operations = DeviceOperation.TRANSACT | DeviceOperation.WRITE
-    return Family(
-        FamilySchema(0x20, "test", 1, "TEST_CMD", Cmd, AttributeSet("TEST", {Cmd.ONLY: u32()})),
-        (Command(Cmd.ONLY, "TEST_CMD_ONLY", operations, handler, dump),),
-    )
-
-
-async def raises(request: Request) -> Answer:
-    raise RuntimeError("a bug")
-
-
-async def replies_nonsense(request: Request) -> Answer:
-    return Answer(Body(Cmd.ONLY, {4711: "no such attribute"}))
-
-
-async def replies_too_much(request: Request) -> Answer:
-    return Answer(Body(Cmd.ONLY, {Cmd.ONLY: 2**32}))
-
-
-async def forgets_to_answer(request: Request) -> None:
-    return None
-
-
-def dump_raises(request: Request) -> Iterator[Body]:
-    raise RuntimeError("a bug before the first object")
-
-
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(one_command(raises), id="raises"),
-        pytest.param(one_command(replies_nonsense), id="replies nonsense"),
-        pytest.param(one_command(replies_too_much), id="replies too much"),
-        pytest.param(one_command(forgets_to_answer), id="forgets to answer"),
-        pytest.param(one_command(None, dump_raises), id="dump raises"),
-    ],
-)
-async def test_a_bug_in_a_handler_is_eio_and_a_traceback(family: Family) -> None:
-    handle = Daemon([family]).open()
-    flags = DUMP if family.commands[0].dump else 0
-    request = build(family.schema, Cmd.ONLY, flags=flags)
-    with capture_logs() as logs:
-        reply = await handle.transact(request)
-        assert isinstance(reply, NetlinkError)
-        assert (reply.errno, reply.header.type) == (EIO, ControlType.ERROR)
-        assert await errno_of(handle.write_ioctl(request)) == EIO
-        (by_stream,) = await handle.ask(request)
-        assert isinstance(by_stream, NetlinkError)
-        assert by_stream.errno == EIO
-    assert [(entry["log_level"], entry["exc_info"]) for entry in logs] == [("error", True)] * 3
-    assert await handle.ioctl(Ioctl.GET_PID, b"", 4)
-
-
-class Watcher:
-    """A tap that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-
-    def opened(self, session: Any) -> None:
-        self.seen.append(("opened", session.pid))
-
-    def closed(self, session: Any) -> None:
-        self.seen.append(("closed", session.pid))
-
-    def message(
-        self,
-        session: Any,
-        direction: Direction,
-        data: bytes,
-        operation: DeviceOperation | None = None,
-    ) -> None:
-        self.seen.append((direction.value, data, operation))
-
-    def pid_told(self, session: Any) -> None:
-        self.seen.append(("GET_PID", session.pid))
-
-    def refused(self, session: Any, ioctl: str, error: DatapathError) -> None:
-        self.seen.append((ioctl, error.errno_name))
-
-
-async def test_a_tap_sees_what_crosses_the_device() -> None:
-    watcher = Watcher()
-    handle = Daemon(tap=watcher).open()
-    new = build(DATAPATH, DpCmd.NEW, NEW)
-    reply = await handle.transact_bytes(new)
-    await handle.send(GET)
-    by_read = await handle.receive_bytes()
-    await errno_of(handle.ioctl(None))
-    handle.close()
-    assert watcher.seen == [
-        ("opened", 1),
-        (">", new, DeviceOperation.TRANSACT),
-        ("<", reply, None),
-        (">", GET, None),
-        ("<", by_read, None),
-        ("ioctl", "ENOTTY"),
-        ("closed", 1),
-    ]
-
-
-async def test_sock_prop_as_ovs_sends_it(handle: Handle) -> None:
-    """Flags 0 and its own PID, as lib/netlink-socket.c of v3.7.1."""
-    request = bytearray(
-        build(
-            CONTROL,
-            ControlCmd.SOCK_PROP,
-            {SocketAttr.SOCK_PROTO: 16, SocketAttr.SOCK_PID: handle.pid},
-            pid=handle.pid,
-        )
-    )
-    struct.pack_into("=H", request, 6, 0)
-    reply = await handle.transact(bytes(request))
-    assert isinstance(reply, Message)
-    assert reply.attributes == {SocketAttr.SOCK_PROTO: 16, SocketAttr.SOCK_PID: handle.pid}
