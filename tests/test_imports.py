@@ -16,6 +16,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "wire": ("errors",),
     "switch": ("errors",),
     "families": ("errors", "wire", "switch"),
+    "ports": ("errors", "switch.port", "switch.packet"),
     "device": ("errors", "families.dispatch", "families.session"),
     "client": ("errors", "wire"),
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from errno import EINVAL
+from errno import EINVAL, ERANGE
 from typing import Any
 
 from construct import Construct, stream_read_entire, stream_write
@@ -214,6 +214,34 @@ class Nested(Value):
 
     def format(self, obj: Any) -> str:
         return "{" + format_attributes(self.attributes, obj) + "}"
+
+
+class Unparsed(Value):
+    """Attributes that the kernel leaves to the handler to parse: flow keys, masks and actions.
+
+    A handler has checks of its own before them, and rules that no policy can say. So a request's
+    value is the payload as it came; `inner` parses it for those who want to see it.
+    """
+
+    policy_type = PolicyType.NESTED
+
+    def __init__(self, inner: Value) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def decode(self, payload: bytes, strict: bool) -> bytes:
+        if 0 < len(payload) < NLA_HEADER_SIZE:
+            raise DatapathError(ERANGE, f"Attribute failed policy validation: {len(payload)} bytes")
+        return payload
+
+    def encode(self, obj: bytes) -> bytes:
+        return obj
+
+    def format(self, obj: Any) -> str:
+        try:
+            return self.inner.format(self.inner.decode(obj, False))
+        except DatapathError:
+            return obj.hex() or "(empty)"
 
 
 class NestedArray(Value):

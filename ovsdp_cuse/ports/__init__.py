@@ -1,0 +1,1 @@
+"""Kinds of ports, and what opens them."""

@@ -1,0 +1,145 @@
+"""Ports: what a datapath sees of an interface.
+
+For users: a port has a number in its datapath, a name, an interface index, statistics and PIDs for
+its upcalls; `transmit` gives it a packet.
+
+For implementers: a kind of port is a subclass of Port in `ports/`, or in another package, and a
+PortKind that opens it. A port receives by making Packets (see packet.py for the memory that they
+lie in) and calling `self.receive(packet)`, which never raises and has done with the packet when it
+returns, but for what other ports have queued of it: they copy, or hold the buffer until `flush`.
+So after a batch a port calls `self.received()`, which flushes all ports that have something queued.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NewType, Protocol
+
+from ovsdp_cuse.switch.packet import Packet
+
+PortNo = NewType("PortNo", int)
+
+OVSP_LOCAL = PortNo(0)
+"""The number of a datapath's local port, which has the datapath's name."""
+PORT_NO_MAXIMUM = 0xFFFF
+"""How many ports a datapath may have, numbered from 0: DP_MAX_PORTS (USHRT_MAX) of datapath.h."""
+
+
+@dataclass(slots=True)
+class PortStats:
+    """struct ovs_vport_stats: packets and bytes since the port was made."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    rx_errors: int = 0
+    tx_errors: int = 0
+    rx_dropped: int = 0
+    tx_dropped: int = 0
+
+
+class Port(ABC):
+    """One port. The datapath sets `number`, `receive` and `received` when it takes the port."""
+
+    type: int
+    """OVS_VPORT_TYPE_*."""
+
+    def __init__(self, name: str, ifindex: int) -> None:
+        self.name = name
+        self.ifindex = ifindex
+        self.number = PortNo(PORT_NO_MAXIMUM)
+        self.dp_ifindex = 0
+        self.netns_id: int | None = None
+        """The id of the namespace that the interface is in, None where it is the daemon's own."""
+        self.options: Mapping[int, Any] | None = None
+        self.mtu = 1500
+        self.upcall_pids: tuple[int, ...] = ()
+        self.upcall_successes = 0
+        self.upcall_failures = 0
+        self.stats = PortStats()
+        self.receive: Callable[[Packet], None] = _drop
+        """Give the switch a packet, with `in_port`, `priority` and `mark` set; `key` is not."""
+        self.received: Callable[[], None] = _nothing
+        """Tell the switch that a batch has ended."""
+
+    @abstractmethod
+    def transmit(self, packet: Packet) -> bool:
+        """Send a packet, or queue it until `flush`; True where something is queued.
+
+        It counts tx and errors. It may not write into the packet; where it holds the buffer after
+        it returns, it sets `packet.owned` to False. `packet.cut` has been applied by the caller.
+        """
+
+    def flush(self) -> None:
+        """Send what is queued."""
+        return
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the interface back; what the port made disappears."""
+
+
+def _drop(packet: Packet) -> None:
+    """Where packets go that come before the port is in a datapath."""
+
+
+def _nothing() -> None:
+    """What a port without a datapath does at the end of a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortSpec:
+    """What a client wants: OVS_VPORT_ATTR_TYPE, _NAME, _OPTIONS, and the interface index of a
+    datapath's local port, 0 for any."""
+
+    type: int
+    name: str
+    options: Mapping[int, Any] | None = None
+    ifindex: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface, for the family ovs_win_netdev."""
+
+    ifindex: int
+    name: str
+    mac: bytes
+    mtu: int
+    is_up: bool
+    is_promiscuous: bool
+
+
+class PortEvents(Protocol):
+    """What the ports tell of their interfaces; the switch implements it."""
+
+    def port_vanished(self, port: Port) -> None:
+        """The interface is gone, or in another namespace: the port is to be removed."""
+
+    def port_changed(self, port: Port) -> None:
+        """Name, MTU or another thing that OVS_VPORT_CMD_GET tells has changed."""
+
+
+class PortProvider(Protocol):
+    """Opens ports: interfaces of the host, or of memory."""
+
+    def open(self, spec: PortSpec) -> Port:
+        """A new port, which receives nothing before it has a datapath.
+
+        Raises DatapathError: EAFNOSUPPORT for a type that there is none of, ENODEV for an interface
+        that does not exist, EEXIST for a name in use, EINVAL for an interface that cannot be a port,
+        EBUSY for one that is a port already or has another master, EPERM without privileges.
+        """
+
+    def interface(self, name: str) -> Interface:
+        """Any interface; ENODEV where there is none."""
+
+
+@dataclass(slots=True)
+class PortTable:
+    """The ports of a datapath, by number."""
+
+    by_number: dict[int, Port] = field(default_factory=dict)
