@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes a bare Debian 12 ready for the project:   tools/set_up.sh base|vm
+# Makes a bare Debian 12 ready for the project:   tools/set_up.sh base|vm|bench
 #
-# base: Debian packages, and the virtual environment .venv with the project and what it needs.
-# vm:   Debian packages of the virtual machine, and its kernel, unpacked in the user's cache.
+# base:  Debian packages, and the virtual environment .venv with the project and what it needs.
+# vm:    Debian packages of the virtual machine, and its kernel, unpacked in the user's cache.
+# bench: Debian packages that the benchmark compares with; their services are not started.
 #
 # Says what it installs, installs only what is missing, and needs root only for that.
 
@@ -65,6 +66,19 @@ make_environment() {
         die 'pip could not install them (see above)'
 }
 
+# What a package's scripts ask before they start its services: no, this time. A policy that the
+# machine has already is its administrator's, and stays.
+without_services() { # COMMAND...
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ] && [ "$(id -u)" = 0 ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    "$@"
+}
+
 fetch_kernel() {
     [ "$(dpkg --print-architecture)" = amd64 ] || die 'the virtual machine is made for amd64 only'
     if ! .venv/bin/python -m tests.vm.kernel --cached; then
@@ -85,6 +99,7 @@ vm)
     install_packages tools/debian-packages-vm.txt
     fetch_kernel
     ;;
-*) die 'usage: tools/set_up.sh base|vm' ;;
+bench) without_services install_packages tools/debian-packages-bench.txt ;;
+*) die 'usage: tools/set_up.sh base|vm|bench' ;;
 esac
 say "$1 is ready"
