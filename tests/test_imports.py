@@ -16,7 +16,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "wire": ("errors",),
     "switch": ("errors",),
     "families": ("errors", "wire", "switch"),
-    "ports": ("errors", "switch.port", "switch.packet"),
+    "ports": ("errors", "switch.names", "switch.packet", "switch.port"),
     "device": ("errors", "families.dispatch", "families.session"),
     "client": ("errors", "wire"),
 }

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NewType, Protocol
 
 from ovsdp_cuse.switch.packet import Packet
@@ -23,6 +23,9 @@ PortNo = NewType("PortNo", int)
 
 OVSP_LOCAL = PortNo(0)
 """The number of a datapath's local port, which has the datapath's name."""
+PORT_TYPE_NETDEV = 1
+PORT_TYPE_INTERNAL = 2
+"""OVS_VPORT_TYPE_*: the kinds that every provider has."""
 PORT_NO_MAXIMUM = 0xFFFF
 """How many ports a datapath may have, numbered from 0: DP_MAX_PORTS (USHRT_MAX) of datapath.h."""
 
@@ -76,6 +79,19 @@ class Port(ABC):
     def flush(self) -> None:
         """Send what is queued."""
         return
+
+    def read_stats(self) -> PortStats:
+        """The statistics as OVS_VPORT_CMD_GET tells them: the interface's own, where it has some.
+
+        As in the kernel they are seen from the interface: what the switch sends to an internal
+        port is received there.
+        """
+        return self.stats
+
+    def detached(self) -> None:
+        """Forget the datapath: what is received from now on goes nowhere."""
+        self.receive = _drop
+        self.received = _nothing
 
     @abstractmethod
     def close(self) -> None:
@@ -136,10 +152,3 @@ class PortProvider(Protocol):
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""
-
-
-@dataclass(slots=True)
-class PortTable:
-    """The ports of a datapath, by number."""
-
-    by_number: dict[int, Port] = field(default_factory=dict)
