@@ -29,6 +29,11 @@ PORT_TYPE_INTERNAL = 2
 PORT_NO_MAXIMUM = 0xFFFF
 """How many ports a datapath may have, numbered from 0: DP_MAX_PORTS (USHRT_MAX) of datapath.h."""
 
+PORT_TYPE_NETDEV = 1
+"""OVS_VPORT_TYPE_NETDEV: an interface that exists already."""
+PORT_TYPE_INTERNAL = 2
+"""OVS_VPORT_TYPE_INTERNAL: an interface that is made for the port."""
+
 
 @dataclass(slots=True)
 class PortStats:
@@ -62,11 +67,17 @@ class Port(ABC):
         self.upcall_pids: tuple[int, ...] = ()
         self.upcall_successes = 0
         self.upcall_failures = 0
-        self.stats = PortStats()
+        self.counts = PortStats()
+        """What the port counts itself."""
         self.receive: Callable[[Packet], None] = _drop
         """Give the switch a packet, with `in_port`, `priority` and `mark` set; `key` is not."""
         self.received: Callable[[], None] = _nothing
         """Tell the switch that a batch has ended."""
+
+    @property
+    def stats(self) -> PortStats:
+        """What OVS_VPORT_ATTR_STATS tells: counts of the interface, as it knows them itself."""
+        return self.counts
 
     @abstractmethod
     def transmit(self, packet: Packet) -> bool:
@@ -133,21 +144,45 @@ class PortEvents(Protocol):
     """What the ports tell of their interfaces; the switch implements it."""
 
     def port_vanished(self, port: Port) -> None:
-        """The interface is gone, or in another namespace: the port is to be removed."""
+        """The interface is gone, or in another namespace: the port is to be removed, and closed."""
+
+    def port_renamed(self, port: Port, name: str) -> None:
+        """The interface has another name now; `port.name` is to become it."""
 
     def port_changed(self, port: Port) -> None:
-        """Name, MTU or another thing that OVS_VPORT_CMD_GET tells has changed."""
+        """The port's `mtu`, `ifindex` or `netns_id` is another now."""
+
+
+class NoEvents:
+    """PortEvents for ports that nobody listens to."""
+
+    def port_vanished(self, port: Port) -> None:
+        """Nobody removes the port."""
+
+    def port_renamed(self, port: Port, name: str) -> None:
+        """The port gets its new name."""
+        port.name = name
+
+    def port_changed(self, port: Port) -> None:
+        """Nobody is told."""
 
 
 class PortProvider(Protocol):
     """Opens ports: interfaces of the host, or of memory."""
 
-    def open(self, spec: PortSpec) -> Port:
-        """A new port, which receives nothing before it has a datapath.
+    events: PortEvents
+    """Who is told of the interfaces; NoEvents until somebody sets it."""
 
-        Raises DatapathError: EAFNOSUPPORT for a type that there is none of, ENODEV for an interface
-        that does not exist, EEXIST for a name in use, EINVAL for an interface that cannot be a port,
-        EBUSY for one that is a port already or has another master, EPERM without privileges.
+    async def run(self) -> None:
+        """Receive on all ports that there are, and tell the events, until cancelled."""
+
+    def open(self, spec: PortSpec) -> Port:
+        """A new port, named `port.name`; what it receives is dropped until it has a datapath.
+
+        Raises DatapathError: EAFNOSUPPORT for a type that there is none of, ENODEV for an
+        interface that does not exist, EEXIST for a name in use, EINVAL for an interface that
+        cannot be a port, EBUSY for one that is a port already or has another master, or for an
+        index in use, EPERM without privileges.
         """
 
     def interface(self, name: str) -> Interface:
