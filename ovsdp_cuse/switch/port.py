@@ -15,8 +15,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import EOPNOTSUPP
 from typing import Any, NewType, Protocol
 
+from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.switch.packet import Packet
 
 PortNo = NewType("PortNo", int)
@@ -99,6 +101,10 @@ class Port(ABC):
         """
         return self.stats
 
+    def set_options(self, options: Mapping[int, Any]) -> None:
+        """Change what OVS_VPORT_ATTR_OPTIONS says; EOPNOTSUPP for a kind that has no options."""
+        raise DatapathError(EOPNOTSUPP, f"a port of type {self.type} has no options to change")
+
     def detached(self) -> None:
         """Forget the datapath: what is received from now on goes nowhere."""
         self.receive = _drop
@@ -141,34 +147,23 @@ class Interface:
 
 
 class PortEvents(Protocol):
-    """What the ports tell of their interfaces; the switch implements it."""
+    """What a provider tells of the interfaces of its ports; families/vport.py implements it."""
 
     def port_vanished(self, port: Port) -> None:
-        """The interface is gone, or in another namespace: the port is to be removed, and closed."""
+        """The interface is gone, or in another namespace: the port is to be removed."""
 
     def port_renamed(self, port: Port, name: str) -> None:
-        """The interface has another name now; `port.name` is to become it."""
+        """The interface has another name; `port.name` is changed by who is told.
 
-    def port_changed(self, port: Port) -> None:
-        """The port's `mtu`, `ifindex` or `netns_id` is another now."""
-
-
-class NoEvents:
-    """PortEvents for ports that nobody listens to."""
-
-    def port_vanished(self, port: Port) -> None:
-        """Nobody removes the port."""
-
-    def port_renamed(self, port: Port, name: str) -> None:
-        """The port gets its new name."""
-        port.name = name
-
-    def port_changed(self, port: Port) -> None:
-        """Nobody is told."""
+        What else changes (MTU, carrier) the provider keeps in the port itself: no message shows it.
+        """
 
 
 class PortProvider(Protocol):
     """Opens ports: interfaces of the host, or of memory."""
+
+    def has_type(self, type: int) -> bool:
+        """Whether there are ports of this OVS_VPORT_TYPE_*; `open` refuses others."""
 
     events: PortEvents
     """Who is told of the interfaces; NoEvents until somebody sets it."""
