@@ -3,7 +3,8 @@
 Plain construct takes about 20 us for a 24-byte header, and each request passes three of them, so
 fixed layouts have a Construct subclass of their own. It composes with any other construct (it has
 `_parse`, `_build` and `_sizeof`), and when it is called directly nothing but `struct` runs.
-All fields are in the byte order of the machine, as netlink's are (RFC 3549, section 2.2).
+Fields are in the byte order of the machine, as netlink's are (RFC 3549, section 2.2), or in the
+network's, where a structure speaks of headers.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ class FixedStruct(Construct, Generic[T]):
     """A C structure of fixed size <-> a NamedTuple.
 
     layout: a `struct` format without byte-order prefix; one code for each field of `into`.
+    byte_order: "=" for the machine's, "!" for the network's.
     """
 
-    def __init__(self, layout: str, into: type[T]) -> None:
+    def __init__(self, layout: str, into: type[T], byte_order: str = "=") -> None:
         super().__init__()
-        self._struct = struct.Struct("=" + layout)
+        self._struct = struct.Struct(byte_order + layout)
         self._unpack_from = self._struct.unpack_from
         self._make = into._make
         self.size = self._struct.size
