@@ -78,7 +78,11 @@ class Port(ABC):
 
     @property
     def stats(self) -> PortStats:
-        """What OVS_VPORT_ATTR_STATS tells: counts of the interface, as it knows them itself."""
+        """What OVS_VPORT_ATTR_STATS tells: counts of the interface, as it knows them itself.
+
+        As in the kernel they are seen from the interface: what the switch sends to an internal
+        port is received there.
+        """
         return self.counts
 
     @abstractmethod
@@ -92,14 +96,6 @@ class Port(ABC):
     def flush(self) -> None:
         """Send what is queued."""
         return
-
-    def read_stats(self) -> PortStats:
-        """The statistics as OVS_VPORT_CMD_GET tells them: the interface's own, where it has some.
-
-        As in the kernel they are seen from the interface: what the switch sends to an internal
-        port is received there.
-        """
-        return self.stats
 
     def set_options(self, options: Mapping[int, Any]) -> None:
         """Change what OVS_VPORT_ATTR_OPTIONS says; EOPNOTSUPP for a kind that has no options."""
@@ -153,10 +149,23 @@ class PortEvents(Protocol):
         """The interface is gone, or in another namespace: the port is to be removed."""
 
     def port_renamed(self, port: Port, name: str) -> None:
-        """The interface has another name; `port.name` is changed by who is told.
+        """The interface has another name; `port.name` is changed by who is told."""
 
-        What else changes (MTU, carrier) the provider keeps in the port itself: no message shows it.
-        """
+    def port_changed(self, port: Port) -> None:
+        """Another thing has changed: `port.mtu`, or that it has a carrier or is up."""
+
+
+class NoEvents:
+    """PortEvents that go nowhere."""
+
+    def port_vanished(self, port: Port) -> None:
+        """Nobody removes the port."""
+
+    def port_renamed(self, port: Port, name: str) -> None:
+        """Nobody gives the port its new name."""
+
+    def port_changed(self, port: Port) -> None:
+        """Nobody is told."""
 
 
 class PortProvider(Protocol):
