@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from ovsdp_cuse import wire
-from ovsdp_cuse.wire import control, datapath, genetlink, netlink, values
+from ovsdp_cuse.wire import control, datapath, genetlink, key, netlink, nsh, tunnel, values
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "tests" / "c"
@@ -56,9 +56,15 @@ C_PREFIX: dict[Enumeration, str] = {
     genetlink.CtrlCmd: "CTRL_CMD_",
     genetlink.OperationFlag: "GENL_",
     genetlink.PolicyAttr: "NL_POLICY_TYPE_ATTR_",
+    key.CtState: "OVS_CS_F_",
+    key.FragType: "OVS_FRAG_TYPE_",
+    key.KeyAttr: "OVS_KEY_ATTR_",
     netlink.ControlType: "NLMSG_",
     netlink.ErrorAttr: "NLMSGERR_ATTR_",
     netlink.Flag: "NLM_F_",
+    nsh.NshKeyAttr: "OVS_NSH_KEY_ATTR_",
+    tunnel.TunnelKeyAttr: "OVS_TUNNEL_KEY_ATTR_",
+    tunnel.VxlanExt: "OVS_VXLAN_EXT_",
     values.PolicyType: "NL_ATTR_TYPE_",
 }
 """Every enumeration of `wire/`, and the C prefix of its members' names."""
@@ -84,6 +90,23 @@ C_EXPRESSIONS = {
     "GENL_ID_CTRL": genetlink.GENL_ID_CTRL,
     "OVS_DATAPATH_VERSION": datapath.OVS_DP_VERSION,
     "OVS_DP_VER_FEATURES": datapath.OVS_DP_VER_FEATURES,
+    "sizeof(struct ovs_key_ethernet)": key.KEY_ETHERNET.size,
+    "sizeof(struct ovs_key_ipv4)": key.KEY_IPV4.size,
+    "sizeof(struct ovs_key_ipv6)": key.KEY_IPV6.size,
+    "sizeof(struct ovs_key_tcp)": key.KEY_PORTS.size,
+    "sizeof(struct ovs_key_udp)": key.KEY_PORTS.size,
+    "sizeof(struct ovs_key_sctp)": key.KEY_PORTS.size,
+    "sizeof(struct ovs_key_icmp)": key.KEY_ICMP.size,
+    "sizeof(struct ovs_key_icmpv6)": key.KEY_ICMP.size,
+    "sizeof(struct ovs_key_arp)": key.KEY_ARP.size,
+    "sizeof(struct ovs_key_nd)": key.KEY_ND.size,
+    "sizeof(struct ovs_key_mpls)": key.KEY_MPLS.size,
+    "sizeof(struct ovs_key_ct_labels)": key.KEY_SIZES[key.KeyAttr.CT_LABELS],
+    "sizeof(struct ovs_key_ct_tuple_ipv4)": key.KEY_CT_TUPLE_IPV4.size,
+    "sizeof(struct ovs_key_ct_tuple_ipv6)": key.KEY_CT_TUPLE_IPV6.size,
+    "sizeof(struct ovs_key_ipv6_exthdrs)": key.KEY_SIZES[key.KeyAttr.IPV6_EXTHDRS],
+    "sizeof(struct ovs_nsh_key_base)": nsh.NSH_SIZES[nsh.NshKeyAttr.BASE],
+    "sizeof(struct ovs_nsh_key_md1)": nsh.NSH_SIZES[nsh.NshKeyAttr.MD1],
     "OVS_WIN_NL_CTRL_FAMILY_ID": control.CONTROL.id,
     "OVS_WIN_CONTROL_VERSION": control.CONTROL.version,
     "OVS_WIN_NL_DATAPATH_FAMILY_ID": datapath.DATAPATH.id,
