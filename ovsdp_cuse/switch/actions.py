@@ -22,6 +22,8 @@ class Layer(Enum):
     SCTP = "sctp"
     MPLS = "mpls"
     NSH = "nsh"
+    CONNTRACK = "conntrack"
+    """Accepted in a flow, but every packet fails at it (EINVAL) and is dropped, as in Linux."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,15 @@ class Userspace:
     """Send the packet to userspace.
 
     pid: OVS_USERSPACE_ATTR_PID. userdata: None where there was none. egress_tunnel_port: None for
-    none. with_actions: whether the upcall carries the flow's actions.
+    none. with_actions: whether the upcall carries the actions; `actions` are then these, in their
+    netlink form: the list that this action stands in, which may be one inside another.
     """
 
     pid: int
     userdata: bytes | None = None
     egress_tunnel_port: int | None = None
     with_actions: bool = False
+    actions: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
