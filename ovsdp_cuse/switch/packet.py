@@ -51,10 +51,11 @@ class Packet:
 
     key: the flow key, kept by extraction and by the actions; key_valid: whether it still says what
     the frame holds (the kernel's SW_FLOW_KEY_INVALID). network, transport: offsets of the layers'
-    headers from `start`, as extraction found them; they move when headers are pushed.
+    headers from `start`, as extraction found them (extract.py says what they are where); who pushes
+    or pulls headers and keeps the key, moves them too.
     hash: of the flow, None until somebody asks. mru: the largest fragment that was put together,
     0 for none. cut: how many bytes at the end the next output leaves out (trunc).
-    owned: whether nobody else reads the buffer; who keeps a reference to it sets it to False.
+    owned: whether nobody else uses any of the buffer; who keeps a reference to it sets it to False.
     """
 
     __slots__ = (
@@ -120,8 +121,13 @@ class Packet:
 
     @property
     def has_offload(self) -> bool:
-        """Whether anything is still to be done to the frame: a checksum, or segments."""
-        return self.buffer[self.start - VNET_HEADER_SIZE : self.start] != NO_OFFLOAD
+        """Whether anything is still to be done to the frame: a checksum, or segments.
+
+        VIRTIO_NET_HDR_F_DATA_VALID is no work: it says that a checksum has been found right.
+        """
+        header = self.start - VNET_HEADER_SIZE
+        buffer = self.buffer
+        return bool(buffer[header] & VIRTIO_NET_HDR_F_NEEDS_CSUM or buffer[header + 1])
 
     def make_writable(self) -> None:
         """Give the packet a buffer of its own, unless it has one that nobody else reads."""
@@ -131,26 +137,29 @@ class Packet:
     def push(self, offset: int, header: bytes) -> None:
         """Insert a header at `offset` bytes into the frame; the offload's offsets follow.
 
-        What lies before `offset` moves towards the beginning, where there is room for it.
+        `offset` is within the frame. What lies before it moves towards the buffer's beginning.
         """
         size = len(header)
         if not self.owned or self.start - VNET_HEADER_SIZE < size:
             self._move(HEADROOM + size)
-        offload = self.offload
+        offload = self.offload if self.has_offload else None
         buffer, old = self.buffer, self.start
         self.start = start = old - size
         buffer[start : start + offset] = buffer[old : old + offset]
         buffer[start + offset : old + offset] = header
-        self.offload = _moved(offload, offset, size)
+        self._set_moved(offload, offset, size)
 
     def pull(self, offset: int, size: int) -> None:
-        """Remove `size` bytes at `offset` bytes into the frame; the offload's offsets follow."""
+        """Remove `size` bytes at `offset` bytes into the frame; the offload's offsets follow.
+
+        The frame has at least `offset + size` bytes.
+        """
         self.make_writable()
-        offload = self.offload
+        offload = self.offload if self.has_offload else None
         buffer, old = self.buffer, self.start
         self.start = start = old + size
         buffer[start : start + offset] = buffer[old : old + offset]
-        self.offload = _moved(offload, offset, -size)
+        self._set_moved(offload, offset, -size)
 
     def clone(self) -> Packet:
         """Another packet with the same frame, in the same memory until one of them writes."""
@@ -171,11 +180,27 @@ class Packet:
         self.buffer, self.start, self.end = buffer, headroom, headroom + size
         self.owned = True
 
+    def _set_moved(self, offload: Offload | None, offset: int, grown: int) -> None:
+        """Write the vnet header before a frame whose beginning has moved."""
+        if offload is not None:
+            self.offload = _moved(offload, offset, grown)
+        else:
+            start = self.start
+            self.buffer[start - VNET_HEADER_SIZE : start] = NO_OFFLOAD
+
 
 def _moved(offload: Offload, offset: int, grown: int) -> Offload:
-    """The offload after `grown` bytes were inserted (or, below 0, removed) at `offset`."""
+    """The offload after `grown` bytes were inserted (or, below 0, removed) at `offset`.
+
+    Its numbers are claims of whoever sent the frame: what would not be a u16 is brought to the
+    nearest one, and whoever segments or checksums the frame finds that it is wrong.
+    """
     if offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM and offload.csum_start >= offset:
-        offload = offload._replace(csum_start=offload.csum_start + grown)
+        offload = offload._replace(csum_start=_u16(offload.csum_start + grown))
     if offload.gso_type:
-        offload = offload._replace(header_length=offload.header_length + grown)
+        offload = offload._replace(header_length=_u16(offload.header_length + grown))
     return offload
+
+
+def _u16(number: int) -> int:
+    return min(max(number, 0), 0xFFFF)
