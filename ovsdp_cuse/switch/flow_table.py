@@ -3,8 +3,7 @@
 Flows that have the same mask lie in one dict, by their masked key. So a look-up costs one masking
 and one hash for each mask, however many flows there are. Two things make it look at few masks, as
 flow_table.c of net/openvswitch does: masks that hit often come first (`rebalance`), and a cache
-remembers by a hash of the packet which one hit last. Ours hashes the packet's whole key, and
-remembers the flow.
+remembers by a hash of the packet which one hit last. Ours remembers the flow.
 
 Who sends packets has a say in what the keys of flows are. The hash of an integer is no secret, so
 flows could be made that all collide; the hash of bytes is seeded anew in each process. Hence the
@@ -134,10 +133,14 @@ class FlowTable:
 
     # Look-ups ----------------------------------------------------------------------------------
 
-    def lookup(self, key: int) -> Flow | None:
-        """A flow that matches a packet's key; of several that overlap, any."""
+    def lookup(self, key: int, packet_hash: int) -> Flow | None:
+        """A flow that matches a packet's key; of several that overlap, any.
+
+        packet_hash: a number that the packets of a connection share, such as the hash of the key;
+        the cache is looked at under it.
+        """
         cache = self._cache
-        slot = hash(key) % len(cache)
+        slot = packet_hash % len(cache)
         flow = cache[slot]
         if flow is not None and key & flow.mask.bits == flow.key and flow.place >= 0:
             self.mask_hit += 1

@@ -29,6 +29,11 @@ def key_of(number: int, port: int = 1) -> int:
     return int.from_bytes(packed, "little")
 
 
+def lookup(table: FlowTable, key: int) -> Flow | None:
+    """The look-up of a packet."""
+    return table.lookup(key, hash(key))
+
+
 def ufid_of(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
@@ -113,7 +118,7 @@ class AgainstAList(RuleBasedStateMachine):
     @rule(key=KEYS)
     def lookup(self, key: int) -> None:
         matching = [flow for flow in self.there if key & flow.mask.bits == flow.key]
-        for found in (self.table.lookup(key), self.table.lookup_any(key), self.table.lookup(key)):
+        for found in (lookup(self.table, key), self.table.lookup_any(key), lookup(self.table, key)):
             assert found in matching if matching else found is None
         without_ufid = [flow for flow in self.there if flow.unmasked_key == key]
         unmasked = self.table.lookup_unmasked(key)
@@ -219,7 +224,7 @@ def with_masks(count: int, cache_size: int) -> FlowTable:
 def visits(table: FlowTable, number: int) -> int:
     """How many masks one look-up looks at."""
     before = table.mask_hit
-    found = table.lookup(key_of(number))
+    found = lookup(table, key_of(number))
     assert found is not None
     assert found.key == key_of(number) & found.mask.bits
     return table.mask_hit - before
@@ -230,14 +235,14 @@ def visits(table: FlowTable, number: int) -> int:
 def test_a_look_up_costs_by_masks_and_not_by_flows(count: int, cache_size: int) -> None:
     table = table_of(count, cache_size)
     assert {visits(table, number) for number in range(0, count, 37)} == {1}
-    assert table.lookup(key_of(count)) is None
+    assert lookup(table, key_of(count)) is None
 
 
 @pytest.mark.parametrize("count", [1, 4, 16])
 def test_without_cache_every_mask_is_looked_at_until_one_hits(count: int) -> None:
     table = with_masks(count, cache_size=0)
     assert [visits(table, number) for number in range(count)] == list(range(1, count + 1))
-    assert table.lookup(key_of(99)) is None
+    assert lookup(table, key_of(99)) is None
     assert table.mask_hit == sum(range(1, count + 1)) + count
     assert table.cache_hits == 0
 
@@ -256,26 +261,38 @@ def test_connections_share_the_cache() -> None:
     table = table_of(100, cache_size=256)
     for _round in range(2):
         for number in range(100):
-            table.lookup(key_of(number))
+            lookup(table, key_of(number))
     assert table.cache_hits > 50
+
+
+def test_connections_with_one_hash_push_one_another_out() -> None:
+    table = with_masks(2, cache_size=256)
+    for _round in range(3):
+        for number in (0, 1):
+            found = table.lookup(key_of(number), packet_hash=7)
+            assert found is not None
+            assert found.key == key_of(number) & mask_bits(number)
+    assert (table.cache_hits, table.mask_hit) == (0, 9)
+    assert table.lookup(key_of(1), packet_hash=7) is found
+    assert table.cache_hits == 1
 
 
 def test_the_cache_forgets_what_is_removed() -> None:
     table = FlowTable()
     flow = table.insert(key_of(1), EXACT, ACTIONS)
-    assert table.lookup(key_of(1)) is flow
+    assert lookup(table, key_of(1)) is flow
     table.remove(flow)
-    assert table.lookup(key_of(1)) is None
+    assert lookup(table, key_of(1)) is None
     again = table.insert(key_of(1), EXACT, ACTIONS)
-    assert table.lookup(key_of(1)) is again
-    assert table.lookup(key_of(1)) is again
+    assert lookup(table, key_of(1)) is again
+    assert lookup(table, key_of(1)) is again
 
 
 def test_masks_that_hit_most_come_first() -> None:
     table = with_masks(4, cache_size=0)
     for number, times in enumerate((2, 0, 5, 2)):
         for _ in range(times):
-            table.lookup(key_of(number))
+            lookup(table, key_of(number))
     table.rebalance()
     assert [mask.bits for mask in table.masks] == [mask_bits(number) for number in (2, 0, 3, 1)]
     assert visits(table, 2) == 1
