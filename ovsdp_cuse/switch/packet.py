@@ -54,7 +54,9 @@ class Packet:
     headers from `start`, as extraction found them (extract.py says what they are where); who pushes
     or pulls headers and keeps the key, moves them too.
     hash: of the flow, None until somebody asks. mru: the largest fragment that was put together,
-    0 for none. cut: how many bytes at the end the next output leaves out (trunc).
+    0 for none. cut: how many bytes the next output sends at most (trunc), 0 for all.
+    link: (EtherType, whether tagged) of what the frame begins with, once actions have changed that
+    and the key does not tell it; None while it does (edits/link.py).
     owned: whether nobody else uses any of the buffer; who keeps a reference to it sets it to False.
     """
 
@@ -66,6 +68,7 @@ class Packet:
         "in_port",
         "key",
         "key_valid",
+        "link",
         "mark",
         "mru",
         "network",
@@ -82,6 +85,7 @@ class Packet:
         self.owned = False
         self.key = 0
         self.key_valid = True
+        self.link: tuple[int, bool] | None = None
         self.network = 0
         self.transport = 0
         self.in_port = 0xFFFF
@@ -165,7 +169,7 @@ class Packet:
         """Another packet with the same frame, in the same memory until one of them writes."""
         other = Packet(self.buffer, self.start, self.end)
         self.owned = False
-        other.key, other.key_valid = self.key, self.key_valid
+        other.key, other.key_valid, other.link = self.key, self.key_valid, self.link
         other.network, other.transport = self.network, self.transport
         other.in_port, other.priority, other.mark = self.in_port, self.priority, self.mark
         other.hash, other.mru, other.cut = self.hash, self.mru, self.cut
