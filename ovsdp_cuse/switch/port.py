@@ -25,9 +25,6 @@ PortNo = NewType("PortNo", int)
 
 OVSP_LOCAL = PortNo(0)
 """The number of a datapath's local port, which has the datapath's name."""
-PORT_TYPE_NETDEV = 1
-PORT_TYPE_INTERNAL = 2
-"""OVS_VPORT_TYPE_*: the kinds that every provider has."""
 PORT_NO_MAXIMUM = 0xFFFF
 """How many ports a datapath may have, numbered from 0: DP_MAX_PORTS (USHRT_MAX) of datapath.h."""
 
