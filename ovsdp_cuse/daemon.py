@@ -23,7 +23,8 @@ from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.service import Notifier
-from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.ports.memory import MemoryPorts
+from ovsdp_cuse.switch.switch import Switch
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ def load_registry() -> Registry:
 def make_context(configuration: Configuration, registry: Registry) -> Context:
     """A new switch with the families and no handle open."""
     return Context(
-        Switch(cpu_count=os.cpu_count() or 1),
+        Switch(MemoryPorts(), cpu_count=os.cpu_count() or 1),
         registry,
         SessionTable(configuration.handle_limit, configuration.queue_limit),
     )

@@ -10,7 +10,7 @@ from errno import EINVAL, EOPNOTSUPP
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.queue import Kind
-from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
+from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
 from ovsdp_cuse.families.request import Answer, Body, Request
 from ovsdp_cuse.wire.control import (
     CONTROL,
@@ -131,8 +131,6 @@ _S = DeviceOperation.STREAM
 FAMILY = Family(
     schema=CONTROL,
     summary="handles, subscriptions and waiting",
-    # The vport family's group; its number is fixed by v3.7.1, whose clients join it by number.
-    groups=(MulticastGroup(101, "ovs_vport"),),
     commands=(
         Command(
             ControlCmd.WIN_GET_PID,

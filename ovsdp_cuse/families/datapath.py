@@ -13,18 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EINVAL, ENODEV, EOPNOTSUPP
+from errno import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
-from ovsdp_cuse.switch.datapath import (
-    Datapath,
-    Pid,
-    Settings,
-    Switch,
-    validate_masks_cache_size,
-)
+from ovsdp_cuse.switch.datapath import Datapath, Pid, Settings, validate_masks_cache_size
+from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.datapath import (
     DATAPATH,
@@ -53,11 +48,11 @@ _MASKS_CACHE_SIZE = int(DpAttr.MASKS_CACHE_SIZE)
 
 def describe(switch: Switch, datapath: Datapath, command: int) -> Body:
     """A datapath as the attributes of a reply, in the order of ovs_dp_cmd_fill_info()."""
-    counters, settings = datapath.counters, datapath.settings
+    counters, settings, flows = datapath.counters, datapath.settings, datapath.flows
     attributes: Attributes = {
         _NAME: datapath.name,
-        _STATS: DpStats(counters.hit, counters.missed, counters.lost, 0),
-        _MEGAFLOW_STATS: MegaflowStats(counters.mask_hit, 0, 0, counters.cache_hits, 0),
+        _STATS: DpStats(counters.hit, counters.missed, counters.lost, len(flows)),
+        _MEGAFLOW_STATS: MegaflowStats(flows.mask_hit, flows.mask_count, 0, flows.cache_hits, 0),
         _USER_FEATURES: settings.user_features,
         _MASKS_CACHE_SIZE: settings.masks_cache_size,
     }
@@ -142,17 +137,21 @@ async def new(request: Request) -> Answer:
         raise DatapathError(
             EINVAL, f"{len(pids)} PIDs for {switch.cpu_count} CPUs", (DpAttr.UPCALL_PID,)
         )
-    existing = switch.lookup_name(attributes[_NAME])
-    if existing is not None and request.header.version < OVS_DP_VER_FEATURES:
-        # A client from before user features will be refused, and go on with the datapath that is
-        # there; it must not be given what it did not ask for.
-        existing.settings.user_features = 0
-    with _blaming(DpAttr.NAME):
-        name = switch.choose_name(attributes[_NAME])
-    with _blaming(DpAttr.IFINDEX):
-        datapath = switch.add(name, attributes.get(DpAttr.IFINDEX, 0))
-    datapath.settings = settings
-    datapath.upcall_pids = tuple(map(Pid, pids))
+    name = attributes[_NAME]
+    existing = switch.lookup_name(name)
+    if existing is not None:
+        if request.header.version < OVS_DP_VER_FEATURES:
+            # A client from before user features goes on with the datapath that is there; it must
+            # not be given what it did not ask for.
+            existing.settings.user_features = 0
+        raise DatapathError(EEXIST, f"a datapath named {name!r} exists already", (_NAME,))
+    try:
+        datapath = switch.add(name, attributes.get(DpAttr.IFINDEX, 0), pids, settings)
+    except DatapathError as error:
+        error.path = (DpAttr.IFINDEX if error.errno == EBUSY else DpAttr.NAME,)
+        if error.errno == EBUSY:  # ovs_dp_cmd_new() tells it so
+            error.errno = EEXIST
+        raise
     return Answer(describe(switch, datapath, DpCmd.NEW), GROUP.id)
 
 
@@ -184,7 +183,10 @@ def dump(request: Request) -> Iterator[Body]:
 async def set_(request: Request) -> Answer:
     """OVS_DP_CMD_SET: change what NEW may set; raises what `find` and `change` raise."""
     datapath = find(request)
-    change(datapath.settings, request.attributes)
+    try:
+        change(datapath.settings, request.attributes)
+    finally:  # what has been changed before a failure stays changed
+        datapath.flows.resize_cache(datapath.settings.masks_cache_size)
     return Answer(describe(request.context.switch, datapath, DpCmd.SET), GROUP.id)
 
 

@@ -134,7 +134,7 @@ class DeviceDoor:
         if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
             session.dump = start_dump(request)
         else:
-            await execute(request)
+            await execute(request, echo=False)
         return IoctlResult(len(data))
 
     async def _transact(self, session: Session, data: bytes, out_size: int) -> IoctlResult:

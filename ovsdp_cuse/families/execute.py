@@ -28,29 +28,35 @@ def check_permission(session: Session, command: Command) -> None:
 
 
 async def execute(
-    request: Request, exclude: Session | None = None
+    request: Request, exclude: Session | None = None, echo: bool = True
 ) -> tuple[bytes | None, int | None]:
     """Run the handler, notify the group of its answer, and return its message and the group.
 
-    exclude: a session that is not notified, because it gets the message as its reply. Raises what
-    the handler raises, and what is wrong with the attributes.
+    exclude: a session that is not notified, because it gets the message as its reply. echo:
+    whether the message is wanted where it is a notification; otherwise it is built only if
+    somebody is in the group. Raises what the handler raises, and what is wrong with the attributes.
     """
     command = request.command
     if command.handler is None:
         raise DatapathError(EOPNOTSUPP, f"{command.name} is for dumps (NLM_F_DUMP) only")
     if request.invalid is not None:
         raise request.invalid
+    sessions = request.context.sessions
     try:
         answer = await command.handler(request)
-        body = answer.body
+        body, group = answer.body, answer.group
+        if group is not None and not echo and not sessions.has_members(group):
+            return None, group
+        if callable(body):
+            body = body()
         message = body.build(request) if isinstance(body, Body) else body or None
     except DatapathError:
         raise
     except Exception:
         raise _failed(request) from None
-    if answer.group is not None and message is not None:
-        request.context.sessions.multicast(answer.group, message, exclude)
-    return message, answer.group
+    if group is not None and message is not None:
+        sessions.multicast(group, message, exclude)
+    return message, group
 
 
 def start_dump(request: Request) -> Dump:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
-from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.switch.port import PortProvider
+from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.netlink import OvsMessageHeader
@@ -23,6 +25,11 @@ class Context:
     switch: Switch
     registry: Registry
     sessions: SessionTable
+
+    @property
+    def ports(self) -> PortProvider:
+        """What opens ports, and knows interfaces."""
+        return self.switch.ports
 
 
 @dataclass(slots=True)
@@ -78,10 +85,11 @@ class Body:
 class Answer:
     """What a handler returns when it succeeds.
 
-    body: the reply, or a whole message as bytes; None where the command has no reply. group: the
-    multicast group that is told of the change, with the same message; the stream door then replies
-    only to NLM_F_ECHO, as the kernel's genl_notify() does.
+    body: the reply, or a whole message as bytes; None where the command has no reply. A function is
+    called at once where anybody is to see its Body: it may cost more than the command itself.
+    group: the multicast group that is told of the change, with the same message; the stream door
+    then replies only to NLM_F_ECHO, as the kernel's genl_notify() does.
     """
 
-    body: Body | bytes | None = None
+    body: Body | bytes | Callable[[], Body] | None = None
     group: int | None = None

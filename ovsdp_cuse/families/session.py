@@ -278,6 +278,10 @@ class SessionTable:
         session.groups.discard(group)
         self._members.get(group, {}).pop(session.pid, None)
 
+    def has_members(self, group: int) -> bool:
+        """Whether a notification to this group reaches anybody."""
+        return bool(self._members.get(group))
+
     def multicast(self, group: int, datagram: bytes, exclude: Session | None = None) -> None:
         """Give a notification to all members of a group but one."""
         members = self._members.get(group)

@@ -129,7 +129,7 @@ class StreamDoor:
             session.start_stream_dump(start_dump(request))
             return True
         echo = bool(request.header.flags & NLM_F_ECHO)
-        reply, group = await execute(request, session if echo else None)
+        reply, group = await execute(request, session if echo else None, echo)
         if reply is not None and (group is None or echo):
             session.put(Kind.REPLY, reply)
         return False

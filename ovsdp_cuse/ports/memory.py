@@ -109,13 +109,17 @@ class _Entry:
 
 
 class MemoryPorts:
-    """A PortProvider of its own little world of interfaces."""
+    """A PortProvider of its own little world of interfaces, numbered from `first_ifindex`."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_ifindex: int = FIRST_IFINDEX) -> None:
         self.events: PortEvents = NoEvents()
         self._entries: dict[str, _Entry] = {}
         self._indexes: set[int] = set()
-        self._next_ifindex = FIRST_IFINDEX
+        self._next_ifindex = first_ifindex
+
+    def has_type(self, type: int) -> bool:
+        """As PortProvider.has_type."""
+        return type in (PORT_TYPE_NETDEV, PORT_TYPE_INTERNAL)
 
     async def run(self) -> None:
         """Nothing comes in but by `inject`."""

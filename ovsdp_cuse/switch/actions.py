@@ -1,7 +1,7 @@
 """The actions of a flow, as data: what `enum ovs_action_attr` of <linux/openvswitch.h> names.
 
-They are made by `families.translate`, which validates them, and run as a Program (program.py), which
-trusts them.
+They are made by `families.translate`, which validates them, and run as a Program (program.py),
+which trusts them.
 """
 
 from __future__ import annotations

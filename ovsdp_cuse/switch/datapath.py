@@ -1,18 +1,36 @@
-"""Datapaths: what a switch is before it has ports and flows. Pure and synchronous.
+"""One datapath: ports, flows and meters, and the way of a packet through them.
 
-A datapath has an index and a name, both unique. The index is what Linux calls dp_ifindex: there it
-is the interface index of the datapath's local port, here it is a number of our own, counted up,
-that is not used again before the counter has wrapped.
+    port.receive -> extract the key -> look the flow up -> run its program, or send a MISS upcall
+
+A program sends packets through ports, to userspace, or back here with another recirculation id.
+Every packet that goes nowhere is counted in `drops`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from errno import EEXIST, EINVAL, ENFILE, ENODEV, ERANGE
-from typing import NewType
+from collections.abc import Callable
+from dataclasses import dataclass
+from errno import EBUSY, EFBIG, EINVAL
+from typing import TYPE_CHECKING, NewType
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.switch.drops import DropReason, Drops
+
+try:  # transitional, until these modules are there
+    from ovsdp_cuse.switch.extract import extract
+    from ovsdp_cuse.switch.flow_hash import flow_hash
+    from ovsdp_cuse.switch.offload import OffloadError, complete_checksum, is_gso, segments
+except ImportError:
+    pass
+from ovsdp_cuse.switch.flow_table import FlowTable
+from ovsdp_cuse.switch.key import IN_PORT, IP_FRAG, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
+from ovsdp_cuse.switch.meter import MeterTable
+from ovsdp_cuse.switch.packet import VIRTIO_NET_HDR_GSO_UDP, Packet
+from ovsdp_cuse.switch.port import OVSP_LOCAL, PORT_NO_MAXIMUM, Port, PortNo
+from ovsdp_cuse.switch.upcall import Upcall
+
+if TYPE_CHECKING:
+    from ovsdp_cuse.switch.switch import Switch
 
 DpIfindex = NewType("DpIfindex", int)
 Pid = NewType("Pid", int)
@@ -20,23 +38,19 @@ Pid = NewType("Pid", int)
 MASKS_CACHE_SIZE_DEFAULT = 256
 """MC_DEFAULT_HASH_ENTRIES of net/openvswitch/flow_table.h."""
 
-IFINDEX_MAXIMUM = 2**31 - 1
+DISPATCH_UPCALL_PER_CPU = 1 << 3
+"""OVS_DP_F_DISPATCH_UPCALL_PER_CPU of `Settings.user_features`."""
 
-NAME_MAXIMUM = 15
-"""Bytes of an interface's name: IFNAMSIZ less its NUL."""
-NAME_NUMBERS = 32768
-"""How many numbers a "%d" in a name may become: the bits of a page (__dev_alloc_name())."""
+OVS_FRAG_TYPE_LATER = 2
 
 
 @dataclass(slots=True)
 class Counters:
-    """What has happened to packets since the datapath was made: numbers of packets, or lookups."""
+    """What has happened to packets since the datapath was made: numbers of packets."""
 
     hit: int = 0
     missed: int = 0
     lost: int = 0
-    mask_hit: int = 0
-    cache_hits: int = 0
 
 
 @dataclass(slots=True)
@@ -52,107 +66,181 @@ class Settings:
     per_cpu_pids: tuple[Pid, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class Datapath:
-    """One datapath; upcall_pids: where misses of the local port go, 0 for nowhere."""
-
-    index: DpIfindex
-    name: str
-    upcall_pids: tuple[Pid, ...] = ()
-    settings: Settings = field(default_factory=Settings)
-    counters: Counters = field(default_factory=Counters)
-
-
-def validate_name(name: str) -> None:
-    """Raise EINVAL unless `name` may name an interface (dev_valid_name() of net/core/dev.c)."""
-    if not name or name in (".", "..") or any(c in "/:" or c.isspace() for c in name):
-        raise DatapathError(EINVAL, f"{name!r} cannot be the name of an interface")
-
-
 def validate_masks_cache_size(size: int) -> None:
     """Raise EINVAL unless `size` is 0 or a power of two."""
     if size & (size - 1):
         raise DatapathError(EINVAL, f"a mask cache has a power of two entries, or 0, not {size}")
 
 
-class Switch:
-    """All datapaths of a daemon, in the order in which they were made.
+class Datapath:
+    """One datapath; `local` is its port 0, whose name and interface index are the datapath's."""
 
-    cpu_count: how many PIDs an array for the CPUs may have.
-    """
+    def __init__(self, local: Port, switch: Switch, settings: Settings | None = None) -> None:
+        self.index = DpIfindex(local.ifindex)
+        self.local = local
+        self.settings = settings or Settings()
+        self.counters = Counters()
+        self.drops = Drops()
+        self.ports: dict[int, Port] = {}
+        self.flows = FlowTable(self.settings.masks_cache_size)
+        self.meters = MeterTable()
+        self.now_ms = switch.clock()
+        self._switch = switch
+        self._queued: dict[Port, None] = {}
+        self._first_free = 1
 
-    def __init__(self, cpu_count: int = 1) -> None:
-        self.cpu_count = cpu_count
-        self._by_index: dict[int, Datapath] = {}
-        self._by_name: dict[str, Datapath] = {}
-        self._last_index = 0
+    @property
+    def name(self) -> str:
+        """The name of the local port."""
+        return self.local.name
 
-    def __iter__(self) -> Iterator[Datapath]:
-        """The datapaths in order of creation; a copy, so they may come and go meanwhile."""
-        return iter(list(self._by_index.values()))
+    def free_number(self, wanted: int) -> int:
+        """`wanted`, or the lowest free port number where that is 0; EBUSY or EFBIG."""
+        if wanted:
+            if wanted in self.ports:
+                raise DatapathError(EBUSY, f"port {wanted} is there already")
+            return wanted
+        number = self._first_free
+        while number in self.ports:
+            number += 1
+        if number >= PORT_NO_MAXIMUM:
+            raise DatapathError(EFBIG, f"all {PORT_NO_MAXIMUM} port numbers are in use")
+        self._first_free = number
+        return number
 
-    def __len__(self) -> int:
-        return len(self._by_index)
+    def attach(self, port: Port, number: int) -> None:
+        """Take a port, which may receive from now on."""
+        port.number = PortNo(number)
+        port.dp_ifindex = self.index
+        self.ports[number] = port
+        port.receive = self._receiver(port)
+        port.received = self.flush
 
-    def lookup(self, index: int) -> Datapath | None:
-        """The datapath with this index."""
-        return self._by_index.get(index)
+    def detach(self, port: Port) -> None:
+        """Let go of a port; what it has queued is not sent, and what it receives is ignored."""
+        del self.ports[port.number]
+        self._queued.pop(port, None)
+        self._first_free = min(self._first_free, max(port.number, 1))
+        port.detached()
 
-    def lookup_name(self, name: str) -> Datapath | None:
-        """The datapath with this name."""
-        return self._by_name.get(name)
+    def process(self, packet: Packet) -> None:
+        """Look a packet up by its key and do what the flow says; a miss is told to userspace.
 
-    def default(self) -> Datapath | None:
-        """The oldest datapath: what index 0 means where a command needs some datapath."""
-        return next(iter(self._by_index.values()), None)
-
-    def choose_name(self, name: str) -> str:
-        """The name that a datapath gets which wants this one (dev_alloc_name(), net/core/dev.c).
-
-        A "%d" in it is replaced by the lowest number that makes it unique. Raises EINVAL for a name
-        that no interface may have, EEXIST for one in use, ENFILE where no number is free.
+        Programs call this again for recirculation.
         """
-        validate_name(name)
-        if "%" not in name:
-            if name in self._by_name:
-                raise DatapathError(EEXIST, f"a datapath named {name!r} exists already")
-            return name
-        if name.count("%") != 1 or "%d" not in name:
-            raise DatapathError(EINVAL, f"{name!r} may have one '%d' and no other '%'")
-        for number in range(NAME_NUMBERS):
-            candidate = name.replace("%d", str(number))
-            if len(candidate.encode("utf-8", "surrogateescape")) > NAME_MAXIMUM:
-                break
-            if candidate not in self._by_name:
-                return candidate
-        raise DatapathError(ENFILE, f"no number is free for {name!r}")
+        flow = self.flows.lookup(packet.key, hash(packet.key))
+        if flow is None:
+            self._miss(packet)
+            return
+        self.counters.hit += 1
+        flow.packets += 1
+        flow.bytes += packet.end - packet.start
+        flow.used_ms = self.now_ms
+        flow.tcp_flags |= (packet.key & TCP_FLAGS.ones) >> TCP_FLAGS.shift
+        flow.actions.program(packet)
 
-    def add(self, name: str, index: int = 0) -> Datapath:
-        """Make a datapath; `index` 0 lets the switch choose one.
+    def transmit(self, port: Port, packet: Packet) -> None:
+        """Give a packet to a port, which may queue it until the batch ends."""
+        if port.transmit(packet):
+            self._queued[port] = None
 
-        Raises what `choose_name` raises, and EEXIST for an index in use.
+    def flush(self) -> None:
+        """End a batch: send what the ports have queued."""
+        if self._queued:
+            queued, self._queued = self._queued, {}
+            for port in queued:
+                port.flush()
+
+    def send_upcall(self, upcall: Upcall) -> bool:
+        """Send an upcall to who is to have it; False, and counted as lost, where nobody has it.
+
+        A packet that is still to be segmented becomes an upcall for each segment.
         """
-        name = self.choose_name(name)
-        if index in self._by_index:
-            raise DatapathError(EEXIST, f"a datapath with index {index} exists already")
-        if not index:
-            index = self._free_index()
-        datapath = Datapath(DpIfindex(index), name)
-        self._by_index[index] = datapath
-        self._by_name[name] = datapath
-        return datapath
+        packet = upcall.packet
+        port = self.ports.get(IN_PORT.get(packet.key)) or self.local
+        if self.settings.user_features & DISPATCH_UPCALL_PER_CPU:
+            upcall.pid = self._cpu_pid(packet)
+        elif upcall.is_miss:
+            upcall.pid = self._port_pid(port, packet)
+        try:
+            sent = upcall.pid != 0 and all(map(self._send, _complete(upcall)))
+        except OffloadError:
+            sent = False
+        if sent:
+            port.upcall_successes += 1
+            return True
+        port.upcall_failures += 1
+        self.counters.lost += 1
+        return False
 
-    def remove(self, datapath: Datapath) -> None:
-        """Take a datapath out; ENODEV where it is not in this switch."""
-        if self._by_index.get(datapath.index) is not datapath:
-            raise DatapathError(ENODEV, f"datapath {datapath.name!r} is gone already")
-        del self._by_index[datapath.index]
-        del self._by_name[datapath.name]
+    def _receiver(self, port: Port) -> Callable[[Packet], None]:
+        """What a port calls with a packet. It is on the way of each: everything is looked up."""
+        ethernet = IN_PORT.place(port.number) | MAC_PROTO.place(1)
+        clock = self._switch.clock
+        process = self.process
+        drops = self.drops
+        number = port.number
+        priority, mark = PRIORITY.shift, SKB_MARK.shift
 
-    def _free_index(self) -> int:
-        if len(self._by_index) >= IFINDEX_MAXIMUM:
-            raise DatapathError(ERANGE, "every index is in use")
-        while True:
-            self._last_index = self._last_index % IFINDEX_MAXIMUM + 1
-            if self._last_index not in self._by_index:
-                return self._last_index
+        def receive(packet: Packet) -> None:
+            packet.in_port = number
+            metadata = ethernet | packet.priority << priority | packet.mark << mark
+            self.now_ms = clock()
+            if extract(packet, metadata):
+                process(packet)
+            else:
+                drops[DropReason.MALFORMED] += 1
+
+        return receive
+
+    def _miss(self, packet: Packet) -> None:
+        self.counters.missed += 1
+        if not self.send_upcall(Upcall(True, packet, 0)):
+            self.drops[DropReason.UPCALL_LOST] += 1
+
+    def _send(self, upcall: Upcall) -> bool:
+        return self._switch.send_upcall(self.index, upcall)
+
+    def _port_pid(self, port: Port, packet: Packet) -> int:
+        """The PID for a miss: of several, the flow's hash decides (OVS_DP_F_VPORT_PIDS)."""
+        pids = port.upcall_pids
+        return pids[0] if len(pids) == 1 else pids[flow_hash(packet) % len(pids)]
+
+    def _cpu_pid(self, packet: Packet) -> int:
+        """The PID of a CPU. There is one thread here, so the flow's hash stands for the CPU."""
+        pids = self.settings.per_cpu_pids
+        return pids[flow_hash(packet) % self._switch.cpu_count % len(pids)] if pids else 0
+
+
+def _complete(upcall: Upcall) -> list[Upcall]:
+    """An upcall for each packet that it becomes, with every checksum in place."""
+    packet = upcall.packet
+    if not packet.has_offload:
+        return [upcall]
+    is_fragmented = packet.offload.gso_type & ~0x80 == VIRTIO_NET_HDR_GSO_UDP
+    packet = packet.clone()
+    if not is_gso(packet):
+        complete_checksum(packet)
+        parts = [packet]
+    else:
+        parts = segments(packet)
+    upcalls = []
+    for number, part in enumerate(parts):
+        # The key was extracted from the whole, which looks like a first fragment.
+        later = is_fragmented and number
+        part.key = IP_FRAG.replace(packet.key, OVS_FRAG_TYPE_LATER) if later else packet.key
+        part.hash, part.mru, part.cut = packet.hash, packet.mru, packet.cut
+        upcalls.append(
+            Upcall(
+                upcall.is_miss,
+                part,
+                upcall.pid,
+                upcall.userdata,
+                upcall.actions,
+                upcall.egress_tunnel_port,
+            )
+        )
+    return upcalls
+
+
+__all__ = ["OVSP_LOCAL", "Counters", "Datapath", "DpIfindex", "Pid", "Settings"]

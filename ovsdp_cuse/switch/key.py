@@ -9,8 +9,8 @@ key of a plain TCP packet is short although a key may have tunnel options of 255
 
 Fields are numbers, or bytes as they stand in the packet (addresses, labels). What the kernel keeps
 in odd places is kept there, because masks show it: an ARP operation is in `ip_proto`, ARP's
-protocol addresses in `ipv4_src` and `ipv4_dst`, ICMP type and code in `tp_src` and `tp_dst`. What it
-keeps in unions has places of its own here.
+protocol addresses in `ipv4_src` and `ipv4_dst`, ICMP type and code in `tp_src` and `tp_dst`. What
+it keeps in unions has places of its own here.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ class Upcall:
 
     is_miss: a packet that matched no flow; else a userspace action. packet: the whole packet, with
     its key; where it is segmented or lacks a checksum, that is put right before it is sent.
-    pid: who gets it, 0 for nobody. userdata: OVS_USERSPACE_ATTR_USERDATA, None where there was none.
+    pid: who gets it, 0 for nobody. userdata: OVS_USERSPACE_ATTR_USERDATA, None for none.
     actions: the flow's actions in their netlink form, where the action asked for them.
     egress_tunnel_port: the port whose tunnel key is wanted, None for none.
     """

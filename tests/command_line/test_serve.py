@@ -13,6 +13,7 @@ from ovsdp_cuse import configuration, daemon
 from ovsdp_cuse.configuration import Configuration, ConfigurationError
 from ovsdp_cuse.device.fuse import FuseNode
 from ovsdp_cuse.device.node import Node, NodeError, Permissions
+from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.registry import Registry, RegistryError
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.families.trace import Trace
@@ -54,7 +55,7 @@ def test_the_banner_says_what_where_for_whom_and_how_to_stop(served: Served, run
     lines = run("serve", "--group", "0", "--mode", "0640").stdout.splitlines()
     assert lines == [
         "serving /run/x (FUSE node, mode 0640, group root)",
-        "families: nlctrl, ovs_win_control, ovs_datapath",
+        "families: " + ", ".join(family.schema.name for family in Registry(BUILT_IN)),
         "stop it with Ctrl-C, or SIGTERM",
     ]
     assert "group 4000000" in run("serve", "--group", "4000000").stdout

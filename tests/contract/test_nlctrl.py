@@ -145,10 +145,15 @@ def test_lengths_are_the_kernel_s() -> None:
     assert (20 + len(DATAPATH_FAMILY), 20 + len(NLCTRL_FAMILY)) == (192, 136)
 
 
-def test_the_control_family_and_its_group(handle: Handle) -> None:
+def test_the_control_family(handle: Handle) -> None:
     reply = ask(handle, by_name("ovs_win_control"))
     assert reply.attributes[FAMILY_ID] == u16(CONTROL)
     assert reply.attributes[VERSION] == u32(1)
+    assert MCAST_GROUPS not in reply.attributes
+
+
+def test_the_group_of_ports_has_the_number_of_v371(handle: Handle) -> None:
+    reply = ask(handle, by_name("ovs_vport"))
     groups = attribute(1, attribute(GRP_ID, u32(101)) + attribute(GRP_NAME, text("ovs_vport")))
     assert reply.attributes[MCAST_GROUPS] == groups
 

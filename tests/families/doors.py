@@ -16,7 +16,8 @@ from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Regis
 from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.session import Access, Owner, Session, SessionTable
 from ovsdp_cuse.families.tap import Tap
-from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.ports.memory import MemoryPorts
+from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import AttributeSet
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import FamilySchema, Message
@@ -91,8 +92,9 @@ class Daemon:
         first_pid: int = 1,
         tap: Tap | None = None,
     ) -> None:
+        self.ports = MemoryPorts(first_ifindex=1)
         self.context = Context(
-            Switch(CPU_COUNT),
+            Switch(self.ports, CPU_COUNT),
             Registry((*BUILT_IN, *families)),
             SessionTable(handle_limit, queue_limit, first_pid),
         )

@@ -145,8 +145,8 @@ async def test_datapaths_have_settings_of_their_own(handle: Handle) -> None:
 
 
 async def test_upcall_pids(handle: Handle) -> None:
-    assert (await make(handle, "a", {PID: (5,)})).upcall_pids == (5,)
-    assert (await make(handle, "b", {PID: (5, 6)})).upcall_pids == (5, 6)
+    assert (await make(handle, "a", {PID: (5,)})).local.upcall_pids == (5,)
+    assert (await make(handle, "b", {PID: (5, 6)})).local.upcall_pids == (5, 6)
 
 
 # Which datapath ---------------------------------------------------------------------------------
@@ -200,9 +200,10 @@ async def test_deleting_shows_the_datapath_for_the_last_time(handle: Handle) -> 
 
 
 async def test_statistics(handle: Handle) -> None:
-    counters = (await make(handle, "x")).counters
+    datapath = await make(handle, "x")
+    counters, flows = datapath.counters, datapath.flows
     counters.hit, counters.missed, counters.lost = 1, 2, 3
-    counters.mask_hit, counters.cache_hits = 4, 5
+    flows.mask_hit, flows.cache_hits = 4, 5
     reply = await ask(handle, DpCmd.GET, {NAME: "x"})
     assert isinstance(reply, Message)
     assert reply.attributes[DpAttr.STATS] == DpStats(1, 2, 3, 0)
@@ -235,7 +236,7 @@ async def test_set_without_features_clears_them(handle: Handle, attributes: Attr
     datapath = await make(handle, "x", {FEATURES: 3})
     assert isinstance(await ask(handle, DpCmd.SET, {NAME: "x"} | attributes), Message)
     assert settings_of(datapath) == (0, 256, ())
-    assert (datapath.index, datapath.upcall_pids) == (1, (0,))
+    assert (datapath.index, datapath.local.upcall_pids) == (1, (0,))
 
 
 @pytest.mark.parametrize(
@@ -326,7 +327,7 @@ async def test_every_change_is_notified(daemon: Daemon, handle: Handle) -> None:
         (
             DpCmd.NEW,
             {PID: (0,), NAME: "x", IFINDEX: 1},
-            "a datapath with index 1 exists already",
+            "interface index 1 is in use",
             40,
         ),
         # The name comes first where both are in use.

@@ -30,7 +30,8 @@ from ovsdp_cuse.families.registry import Family, Registry
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.families.tap import Tap
-from ovsdp_cuse.switch.datapath import Switch
+from ovsdp_cuse.ports.memory import MemoryPorts
+from ovsdp_cuse.switch.switch import Switch
 from tests.nodes.calls import ThreadCall
 from tests.nodes.interface import DEADLINE_S, Call, Waiter
 from tests.nodes.kernel import FLUSH_IN, PAGE_SIZE, Kernel, Sizes, channel_pair
@@ -241,8 +242,9 @@ class FakeNode:
         make_channel: Callable[[int], Channel] = Channel,
         begin: bool = True,
     ) -> None:
+        self.ports = MemoryPorts(first_ifindex=1)
         self.context = Context(
-            Switch(os.cpu_count() or 1),
+            Switch(self.ports, os.cpu_count() or 1),
             Registry((*BUILT_IN, *families)),
             SessionTable() if sessions is None else sessions,
         )

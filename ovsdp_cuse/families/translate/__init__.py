@@ -1,1 +1,1 @@
-"""Between the wire and the switch: the only modules that know a key, a mask or an action as both."""
+"""Between wire and switch: the only modules that know a key, a mask or an action as both."""
