@@ -20,7 +20,17 @@ from pathlib import Path
 import pytest
 
 from ovsdp_cuse import wire
-from ovsdp_cuse.wire import control, datapath, genetlink, key, netlink, nsh, tunnel, values
+from ovsdp_cuse.wire import (
+    action_attributes,
+    control,
+    datapath,
+    genetlink,
+    key,
+    netlink,
+    nsh,
+    tunnel,
+    values,
+)
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "tests" / "c"
@@ -42,6 +52,13 @@ FREESTANDING = [
 Enumeration = type[IntEnum] | type[IntFlag]
 
 C_PREFIX: dict[Enumeration, str] = {
+    action_attributes.ActionAttr: "OVS_ACTION_ATTR_",
+    action_attributes.CheckPktLenAttr: "OVS_CHECK_PKT_LEN_ATTR_",
+    action_attributes.CtAttr: "OVS_CT_ATTR_",
+    action_attributes.DecTtlAttr: "OVS_DEC_TTL_ATTR_",
+    action_attributes.NatAttr: "OVS_NAT_ATTR_",
+    action_attributes.SampleAttr: "OVS_SAMPLE_ATTR_",
+    action_attributes.UserspaceAttr: "OVS_USERSPACE_ATTR_",
     control.ControlCmd: "OVS_CTRL_CMD_",
     control.McastAttr: "OVS_NL_ATTR_",
     control.PacketSubscribeAttr: "OVS_NL_ATTR_",
