@@ -183,9 +183,9 @@ def test_the_number_of_meters_has_a_limit() -> None:
 def test_slots_double_and_halve() -> None:
     """1,024 slots are for 1,023 meters; they halve when a quarter is left, and all of it is low."""
     table = MeterTable()
-    put(table, *range(1, 1024))
+    put(table, *range(1, 1023))
     assert errno_of(table, 5 + 1024) == EBUSY
-    put(table, 1024, 5 + 1024)
+    put(table, 1023, 1024, 5 + 1024)
     assert errno_of(table, 5 + 2048) == EBUSY
     for meter_id in (1024, *range(500, 1024)):
         table.remove(meter_id)
