@@ -17,6 +17,7 @@ DEFAULT_FILE = Path("/etc/ovsdp-cuse.toml")
 DEFAULT_GROUP = "openvswitch"
 
 NODE_KINDS = ("auto", "cuse", "fuse")
+INTERFACES = ("host", "memory")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "json")
 
@@ -32,6 +33,7 @@ class Configuration:
     node: auto, cuse or fuse. name: of the CUSE device, in /dev. path: of the FUSE file; None for
     /dev/NAME, or for $XDG_RUNTIME_DIR/NAME where that cannot be written. mode: permission bits.
     owner, group: names or numbers; group None for openvswitch where there is one, else root.
+    interfaces: whether ports are interfaces of the host, or only in the daemon's memory.
     handle_limit: how many handles may be open. queue_limit: bytes that may wait on each.
     log_level, log_format: see LOG_LEVELS, LOG_FORMATS. trace: whether each message is printed.
     """
@@ -42,6 +44,7 @@ class Configuration:
     mode: int = 0o660
     owner: str = "root"
     group: str | None = None
+    interfaces: str = "host"
     handle_limit: int = 512
     queue_limit: int = 1 << 20
     log_level: str = "info"
@@ -50,6 +53,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         self._check_choice("node", NODE_KINDS)
+        self._check_choice("interfaces", INTERFACES)
         self._check_choice("log_level", LOG_LEVELS)
         self._check_choice("log_format", LOG_FORMATS)
         if not self.name or "/" in self.name or "\0" in self.name or len(self.name) > 64:

@@ -24,9 +24,13 @@ from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.service import Notifier
 from ovsdp_cuse.ports.memory import MemoryPorts
+from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 
 log = structlog.get_logger(__name__)
+
+REBALANCE_INTERVAL_S = 4.0
+"""How often masks are put in order of their hits: DP_MASKS_REBALANCE_INTERVAL of datapath.h."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,10 +43,15 @@ def load_registry() -> Registry:
 def make_context(configuration: Configuration, registry: Registry) -> Context:
     """A new switch with the families and no handle open."""
     return Context(
-        Switch(MemoryPorts(), cpu_count=os.cpu_count() or 1),
+        Switch(make_ports(configuration), cpu_count=os.cpu_count() or 1),
         registry,
         SessionTable(configuration.handle_limit, configuration.queue_limit),
     )
+
+
+def make_ports(configuration: Configuration) -> PortProvider:
+    """What opens the ports of datapaths."""
+    return MemoryPorts()
 
 
 def choose_node(configuration: Configuration) -> tuple[Node, str | None]:
@@ -79,6 +88,8 @@ async def run(
                     channel, node.connection, Dispatcher(context, tap), node.wait_limit_s
                 )
                 nursery.start_soon(_serve, server, node)
+                nursery.start_soon(context.ports.run)
+                nursery.start_soon(_rebalance, context.switch)
                 with refusals_of(node):
                     await node.publish()
                 nursery.start_soon(notifier.feed_watchdog)
@@ -89,6 +100,7 @@ async def run(
         finally:
             notifier.notify(STOPPING=1)
             await _withdraw(node)
+            context.switch.close()
 
 
 async def _withdraw(node: Node) -> None:
@@ -104,6 +116,13 @@ async def _cancel_on_signal(signals: AsyncIterator[int], scope: trio.CancelScope
     async for number in signals:
         log.info("stopping", signal=signal.Signals(number).name)
         scope.cancel()
+
+
+async def _rebalance(switch: Switch) -> None:
+    while True:
+        await trio.sleep(REBALANCE_INTERVAL_S)
+        for datapath in switch:
+            datapath.flows.rebalance()
 
 
 async def _serve(server: Server, node: Node) -> None:

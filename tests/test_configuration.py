@@ -63,6 +63,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         mode = 0o640
         owner = 0
         group = "0"
+        interfaces = "memory"
         handle_limit = 1
         queue_limit = 4096
         log_level = "debug"
@@ -71,7 +72,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         """,
     )
     assert load(file, {}) == Configuration(
-        "cuse", "dp", "/run/dp", 0o640, "0", "0", 1, 4096, "debug", "json", False
+        "cuse", "dp", "/run/dp", 0o640, "0", "0", "memory", 1, 4096, "debug", "json", False
     )
 
 

@@ -82,7 +82,7 @@ def load_cuse() -> None:
 def daemon() -> Iterator[tuple[Path, Relay]]:
     """The daemon with --trace; yields its node and what it prints. SIGTERM ends it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ovsdp_cuse", "serve", "--trace"],
+        [sys.executable, "-m", "ovsdp_cuse", "serve", "--trace", "--interfaces", "memory"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,6 +13,7 @@ import click
 from ovsdp_cuse import daemon, logs
 from ovsdp_cuse.configuration import (
     DEFAULT_FILE,
+    INTERFACES,
     LOG_FORMATS,
     LOG_LEVELS,
     NODE_KINDS,
@@ -55,6 +56,11 @@ def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 )
 @click.option("--owner", help=f"User name or number.  [default: {DEFAULTS.owner}]")
 @click.option("--group", help="Group name or number.  [default: openvswitch, if there, else root]")
+@click.option(
+    "--interfaces",
+    type=click.Choice(INTERFACES),
+    help=f"What ports are; memory needs no privileges.  [default: {DEFAULTS.interfaces}]",
+)
 @click.option(
     "--handle-limit",
     type=int,

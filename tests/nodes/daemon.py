@@ -46,11 +46,17 @@ class Daemon:
     """`ovsdp-cuse serve` for one node; a context manager that starts it and stops it.
 
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
-    credentials: options of setpriv(1) that say as whom it runs.
+    credentials: options of setpriv(1) that say as whom it runs. interfaces: what its ports are;
+    with "host" they are interfaces of the namespace that it is started in.
     """
 
     def __init__(
-        self, kind: str, path: Path, *options: str, credentials: Sequence[str] = ()
+        self,
+        kind: str,
+        path: Path,
+        *options: str,
+        credentials: Sequence[str] = (),
+        interfaces: str = "memory",
     ) -> None:
         self.kind = kind
         self.path = path
@@ -60,6 +66,7 @@ class Daemon:
             # The test run may be killed: nothing of it stays then.
             *("setpriv", "--pdeathsig", "KILL", *credentials),
             *(sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind),
+            *("--interfaces", interfaces),
             *place,
             *options,
         )
