@@ -61,16 +61,38 @@ class Effort:
     transactions: int
     dumps: int
     soak: int
+    forwarding_rounds: int
+    forwarding_s: float
+    flow_rounds: int
+    upcalls: int
 
     @classmethod
     def quick(cls) -> Effort:
         """A minute on an idle machine, or an emulated one."""
-        return cls(rounds=5, transactions=500, dumps=3, soak=20_000)
+        return cls(
+            rounds=5,
+            transactions=500,
+            dumps=3,
+            soak=20_000,
+            forwarding_rounds=3,
+            forwarding_s=1,
+            flow_rounds=1,
+            upcalls=500,
+        )
 
     @classmethod
     def full(cls) -> Effort:
         """The figures to publish."""
-        return cls(rounds=15, transactions=4000, dumps=11, soak=1_000_000)
+        return cls(
+            rounds=15,
+            transactions=4000,
+            dumps=11,
+            soak=1_000_000,
+            forwarding_rounds=9,
+            forwarding_s=3,
+            flow_rounds=5,
+            upcalls=5000,
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 INCLUDE = HERE.parent / "ovsdp_cuse" / "include"
-PROGRAMS = ("echo_server", "transact", "dump")
+PROGRAMS = ("echo_server", "transact", "dump", "wire", "frames", "flows", "upcall")
 
 
 class BenchError(Exception):
@@ -31,25 +31,33 @@ class Latency:
     max_ns: int
 
 
+def output(*command: str | Path) -> str:
+    """What a command prints; BenchError, with what it complained, where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+    return done.stdout
+
+
 class Programs:
     """The compiled programs in one directory."""
 
     def __init__(self, directory: Path) -> None:
-        """Compiles them; raises BenchError without a C compiler or where one does not compile."""
+        """Compiles those that are not there yet.
+
+        Raises BenchError without a C compiler or where one does not compile.
+        """
         self._directory = directory
+        for name in PROGRAMS:
+            if not self.path(name).exists():
+                self._compile(name)
+
+    def _compile(self, name: str) -> None:
         compiler = shutil.which("cc")
         if compiler is None:
             raise BenchError("no C compiler: cc is not on the PATH (Debian: gcc, libc6-dev)")
-        for name in PROGRAMS:
-            self._output(
-                compiler,
-                "-O2",
-                "-std=c99",
-                f"-I{INCLUDE}",
-                "-o",
-                self.path(name),
-                HERE / f"{name}.c",
-            )
+        options = ("-O2", "-std=c99", f"-I{INCLUDE}")
+        output(compiler, *options, "-o", self.path(name), HERE / f"{name}.c")
 
     def path(self, name: str) -> Path:
         """Where a program is."""
@@ -62,19 +70,14 @@ class Programs:
         where = ["--netlink"] if node is None else [str(node)]
         pin = [] if cpu is None else ["--cpu", str(cpu)]
         program = self.path("transact")
-        return Latency(**self._json(program, "--count", str(count), *pin, *options, *where))
+        return Latency(**run_json(program, "--count", str(count), *pin, *options, *where))
 
     def dump(self, node: Path, count: int, rounds: int) -> dict[str, Any]:
         """Makes `count` datapaths, dumps all by each door, deletes them; see dump.c."""
-        return self._json(self.path("dump"), node, str(count), str(rounds))
+        return run_json(self.path("dump"), node, str(count), str(rounds))
 
-    def _json(self, *command: str | Path) -> dict[str, Any]:
-        figures: dict[str, Any] = json.loads(self._output(*command))
-        return figures
 
-    @staticmethod
-    def _output(*command: str | Path) -> str:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BenchError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
-        return done.stdout
+def run_json(*command: str | Path) -> dict[str, Any]:
+    """The one line of JSON that a command prints; raises as `output` does."""
+    figures: dict[str, Any] = json.loads(output(*command))
+    return figures

@@ -23,6 +23,12 @@ def against(value: float, aim: float | None) -> str:
     return f"{value:.2f} [{colour}](at most {aim:g}: {word})[/]"
 
 
+def at_least(value: float, aim: float) -> str:
+    """A ratio that is to be high, its aim beside it, and whether it is met."""
+    colour, word = ("green", "met") if value >= aim else ("red", "missed")
+    return f"{value:.2f} [{colour}](at least {aim:g}: {word})[/]"
+
+
 def show_transactions(console: Console, kind: str, results: list[Transactions]) -> None:
     """One row per placement and subject, and the ratios behind them."""
     table = Table(title=f"One transaction, {kind} node (us, medians of the rounds)")

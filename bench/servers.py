@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from bench.namespaces import Namespace
 from bench.programs import BenchError, Programs
 
 START_S = 60
@@ -54,8 +55,8 @@ class Server:
 
 
 @contextmanager
-def daemon(kind: NodeKind, directory: Path) -> Iterator[Server]:
-    """ovsdp-cuse with a node of this kind, stopped at the end."""
+def daemon(kind: NodeKind, directory: Path, switch: Namespace | None = None) -> Iterator[Server]:
+    """ovsdp-cuse with a node of this kind, in a network namespace or not; stopped at the end."""
     command = [sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind.value]
     if kind is NodeKind.FUSE:
         node = directory / "ovs-datapath"
@@ -63,6 +64,8 @@ def daemon(kind: NodeKind, directory: Path) -> Iterator[Server]:
     else:
         node = _cuse_node("daemon")
         command += ["--name", node.name]
+    if switch is not None:
+        command = list(switch.command(*command))
     with _running(command, node, directory / "daemon.log") as server:
         yield server
 

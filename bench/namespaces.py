@@ -1,0 +1,66 @@
+"""Network namespaces that end with their holder, and veth pairs between them.
+
+A namespace has no name and no mount: a process that sleeps holds it, and that process ends when
+the benchmark does, however it does. What is in the namespace then vanishes with it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bench.programs import BenchError, output
+
+_HOLD = """
+echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+ip link set lo up
+echo
+exec sleep infinity
+"""
+"""Without IPv6 an interface says nothing by itself, and what is measured is what was sent."""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A network namespace, by the process that holds it."""
+
+    pid: int
+
+    def command(self, *command: str) -> tuple[str, ...]:
+        """A command line that runs `command` in it. It ends with the benchmark.
+
+        Only the network is another one: mounts are seen by all.
+        """
+        enter = ("nsenter", f"--net=/proc/{self.pid}/ns/net", "--")
+        return ("setpriv", "--pdeathsig", "TERM", "--", *enter, *command)
+
+    def run(self, command: str) -> str:
+        """What a command prints that has no spaces in its arguments; BenchError where it fails."""
+        return output(*self.command(*command.split()))
+
+
+@contextmanager
+def namespace() -> Iterator[Namespace]:
+    """A namespace with a loopback interface that is up; it goes at the end. Needs root."""
+    holder = subprocess.Popen(
+        ("setpriv", "--pdeathsig", "KILL", "--", "unshare", "--net", "sh", "-c", _HOLD),
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout
+        if not holder.stdout.readline():
+            raise BenchError("no network namespace can be made: this needs root")
+        yield Namespace(holder.pid)
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def veth(here: Namespace, name: str, there: Namespace, far_name: str) -> None:
+    """A veth pair with one end in each namespace, both up."""
+    peer = f"peer name {far_name} netns {there.pid}"
+    here.run(f"ip link add {name} type veth {peer}")
+    here.run(f"ip link set {name} up")
+    there.run(f"ip link set {far_name} up")
