@@ -167,9 +167,13 @@ class Packet:
 
     def clone(self) -> Packet:
         """Another packet with the same frame, in the same memory until one of them writes."""
-        other = Packet(self.buffer, self.start, self.end)
         self.owned = False
-        other.key, other.key_valid, other.link = self.key, self.key_valid, self.link
+        return self.over(self.buffer, self.start, self.end)
+
+    def over(self, buffer: bytearray | memoryview, start: int, end: int) -> Packet:
+        """A packet of which the same is known as of this one, with another frame."""
+        other = Packet(buffer, start, end)
+        other.key, other.key_valid = self.key, self.key_valid
         other.network, other.transport = self.network, self.transport
         other.in_port, other.priority, other.mark = self.in_port, self.priority, self.mark
         other.hash, other.mru, other.cut = self.hash, self.mru, self.cut
