@@ -1,0 +1,28 @@
+"""Requests by hand: every command, attribute and error of each family."""
+
+from __future__ import annotations
+
+from tests.oracle.scenarios import (
+    actions,
+    ct_limit,
+    datapath,
+    flow,
+    keys,
+    meter,
+    nlctrl,
+    packet,
+    vport,
+)
+from tests.oracle.steps import Scenario
+
+ALL: tuple[Scenario, ...] = (
+    *nlctrl.SCENARIOS,
+    *datapath.SCENARIOS,
+    *vport.SCENARIOS,
+    *flow.SCENARIOS,
+    *keys.SCENARIOS,
+    *actions.SCENARIOS,
+    *packet.SCENARIOS,
+    *meter.SCENARIOS,
+    *ct_limit.SCENARIOS,
+)
