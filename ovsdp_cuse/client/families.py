@@ -14,8 +14,9 @@ from ovsdp_cuse.wire.genetlink import (
     CtrlAttrOp,
     OperationFlag,
 )
+from ovsdp_cuse.wire.meter import METER
 
-SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH)
+SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, METER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ovsdp_cuse.families import control, datapath, nlctrl, vport
+from ovsdp_cuse.families import control, datapath, meter, nlctrl, vport
 from ovsdp_cuse.families.registry import Family
 
-BUILT_IN: tuple[Family, ...] = (nlctrl.FAMILY, control.FAMILY, datapath.FAMILY, vport.FAMILY)
+BUILT_IN: tuple[Family, ...] = (
+    nlctrl.FAMILY,
+    control.FAMILY,
+    datapath.FAMILY,
+    vport.FAMILY,
+    meter.FAMILY,
+)
