@@ -247,7 +247,7 @@ def _copies(packet: Packet, header_size: int, size: int) -> list[Packet]:
 def _finish_network(
     pieces: list[Packet], layers: Layers, same_identification: bool = False
 ) -> None:
-    """Put the innermost IP headers right: lengths; IPv4's identification, counted up, and checksum."""
+    """Put the innermost IP headers right; the identifications of IPv4 count up."""
     network = layers.network
     if layers.eth_type == ETH_P_IPV6:
         for piece in pieces:
