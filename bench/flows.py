@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import Effort
-from bench.peers import medians, peers, ratios
+from bench.peers import KERNEL, OURS, medians, peers, ratios
 from bench.programs import Programs, run_json
 from bench.report import against, us
 from bench.servers import NodeKind
@@ -45,3 +45,28 @@ def show(console: Console, where: str, figures: dict[str, Any]) -> None:
     console.print(table)
     for what, ratio in ratios(figures).items():
         console.print(f"{NAMES[what]}: {against(ratio, AIMS[what])} times the kernel's time")
+
+
+def estimate(
+    here: dict[str, Any], in_vm: dict[str, Any], kernel_slowdown: float
+) -> dict[str, float]:
+    """How many times the module's time ours would be here, had this kernel the module.
+
+    An emulator slows an interpreter down several times as much as it does compiled code, so the
+    ratio in an emulated machine says little. kernel_slowdown: how many times as long that kernel
+    takes for the same netlink transaction.
+    """
+    return {
+        name: here[OURS][name] * kernel_slowdown / in_vm[KERNEL][name] for name in in_vm[KERNEL]
+    }
+
+
+def show_estimate(console: Console, ratios: dict[str, float], kernel_slowdown: float) -> None:
+    """The ratios, and what they stand on."""
+    each = ", ".join(
+        f"{NAMES[what]} {against(ratio, AIMS[what])}" for what, ratio in ratios.items()
+    )
+    console.print(
+        f"That kernel takes {kernel_slowdown:.1f} times as long for GETFAMILY as this one. "
+        f"Scaled by it, ours here against its module: {each}"
+    )
