@@ -1,0 +1,200 @@
+"""Ports that are interfaces of the host: opening them, and receiving on all of them.
+
+The rule of this module: all descriptors of ports are in one epoll instance, and one task waits for
+that. So a port comes and goes with a plain call. A port that is ready has one batch, then the next
+port has its turn; after a few of them so have the other tasks. Nothing that happens to a port, or
+in it, ends the daemon.
+"""
+
+from __future__ import annotations
+
+import resource
+import select
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from errno import EAFNOSUPPORT, ENODEV
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Final
+
+import structlog
+import trio
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.ports.batch import Receiver, Sender, Slots
+from ovsdp_cuse.ports.interfaces import (
+    Change,
+    FiltersGone,
+    InterfaceWatch,
+    LinkChanged,
+    Overrun,
+)
+from ovsdp_cuse.ports.kind import Host, HostPort, PortKind
+from ovsdp_cuse.ports.netdev import NetdevKind
+from ovsdp_cuse.ports.rtnetlink import IFF_UP, Link, RouteSocket
+from ovsdp_cuse.ports.tap import TapKind
+from ovsdp_cuse.switch.port import (
+    Interface,
+    NoEvents,
+    PortEvents,
+    PortSpec,
+)
+
+log = structlog.get_logger(__name__)
+
+ENTRY_POINT_GROUP: Final = "ovsdp_cuse.ports"
+BUILT_IN: Final[tuple[PortKind, ...]] = (NetdevKind(), TapKind())
+
+READY_AT_ONCE: Final = 16
+"""Ports that have a batch each before other tasks have their turn."""
+
+
+def installed_kinds() -> list[PortKind]:
+    """The kinds of other packages."""
+    return [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
+
+
+def raise_descriptor_limit() -> None:
+    """Let the process have as many descriptors as it may: a port takes one or two."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class HostPorts:
+    """The PortProvider of the host's interfaces, of the network namespace it is made in."""
+
+    def __init__(self, kinds: Iterable[PortKind] = BUILT_IN) -> None:
+        self.events: PortEvents = NoEvents()
+        self._kinds = {kind.type: kind for kind in kinds}
+        self._by_ifindex: dict[int, HostPort] = {}
+        self._ports: set[HostPort] = set()
+        self._sources: dict[int, Callable[[], None]] = {}
+        raise_descriptor_limit()
+        slots = Slots()
+        route = RouteSocket()
+        self._host = Host(route, Receiver(slots), Sender(slots), self._by_ifindex.get)
+        self._watch = InterfaceWatch(self._by_ifindex.__contains__)
+        self._epoll = select.epoll()
+        self._add_source(self._watch.fileno(), self._follow)
+
+    def close(self) -> None:
+        """Close all ports that are still open, and everything else."""
+        for port in list(self._ports):
+            port.close()
+        self._epoll.close()
+        self._watch.close()
+        self._host.route.close()
+
+    def has_type(self, type: int) -> bool:
+        """Whether there are ports of this OVS_VPORT_TYPE_*."""
+        return type in self._kinds
+
+    def open(self, spec: PortSpec) -> HostPort:
+        """As PortProvider.open."""
+        kind = self._kinds.get(spec.type)
+        if kind is None:
+            raise DatapathError(EAFNOSUPPORT, f"there are no ports of type {spec.type}")
+        port = kind.open(spec, self._host)
+        self._ports.add(port)
+        if port.ifindex:
+            self._by_ifindex[port.ifindex] = port
+        port.on_close = partial(self._forget, port)
+        self._add_source(port.fileno(), partial(self._receive, port))
+        return port
+
+    def interface(self, name: str) -> Interface:
+        """Any interface; ENODEV where there is none."""
+        link = self._host.route.link(name)
+        if link is None:
+            raise DatapathError(ENODEV, f"there is no interface {name!r}")
+        return Interface(
+            link.ifindex,
+            link.name,
+            link.mac,
+            link.mtu,
+            is_up=bool(link.flags & IFF_UP),
+            is_promiscuous=link.promiscuity > 0,
+        )
+
+    async def run(self) -> None:
+        """Receive on all ports that there are, and tell the events, until cancelled."""
+        descriptor = self._epoll.fileno()
+        while True:
+            await trio.lowlevel.wait_readable(descriptor)
+            for ready, _events in self._epoll.poll(0, READY_AT_ONCE):
+                source = self._sources.get(ready)
+                if source is not None:  # it may have gone in this very turn
+                    source()
+
+    def _add_source(self, descriptor: int, source: Callable[[], None]) -> None:
+        self._sources[descriptor] = source
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _receive(self, port: HostPort) -> None:
+        try:
+            port.receive_batch()
+        except OSError as error:
+            log.info("the interface of a port is gone", port=port.name, error=str(error))
+            self._vanish(port)
+        except Exception:
+            log.exception("a port could not receive", port=port.name)
+
+    def _follow(self) -> None:
+        """Tell the ports and the switch what has become of the interfaces."""
+        for change in self._watch.changes():
+            try:
+                self._apply(change)
+            except Exception:
+                log.exception("a change of an interface was not followed", change=change)
+
+    def _apply(self, change: Change) -> None:
+        if isinstance(change, Overrun):
+            self._look_again()
+            return
+        port = self._by_ifindex.get(change.ifindex)
+        if port is None:  # gone meanwhile
+            return
+        if isinstance(change, LinkChanged):
+            self._link_changed(port, change.link)
+        elif isinstance(change, FiltersGone):
+            port.filters_gone()
+        elif change.netns_id is None or not port.keeps_interface:
+            self._vanish(port)
+        else:
+            # Its index may be another one there, and may be another interface's here.
+            del self._by_ifindex[port.ifindex]
+            port.ifindex, port.netns_id = change.new_ifindex, change.netns_id
+            self.events.port_changed(port)
+
+    def _link_changed(self, port: HostPort, link: Link) -> None:
+        if link.name != port.name:
+            self.events.port_renamed(port, link.name)
+        if (link.mtu, link.flags) != (port.mtu, port.flags):
+            port.mtu, port.flags = link.mtu, link.flags
+            self.events.port_changed(port)
+
+    def _look_again(self) -> None:
+        """Find out what has changed while notifications were lost."""
+        log.warning("notifications of interfaces were lost: looking at all of them")
+        links = {link.ifindex: link for link in self._host.route.links()}
+        for ifindex, port in list(self._by_ifindex.items()):
+            if ifindex in links:
+                self._link_changed(port, links[ifindex])
+                port.filters_gone()
+            elif not port.keeps_interface:  # else its descriptor tells, or it is elsewhere
+                self._vanish(port)
+
+    def _vanish(self, port: HostPort) -> None:
+        self._forget(port)
+        self.events.port_vanished(port)
+
+    def _forget(self, port: HostPort) -> None:
+        """Receive nothing more from a port; it may be forgotten already."""
+        if port in self._ports:
+            self._ports.remove(port)
+            del self._sources[port.fileno()]
+            with suppress(OSError):
+                self._epoll.unregister(port.fileno())
+            if self._by_ifindex.get(port.ifindex) is port:
+                del self._by_ifindex[port.ifindex]

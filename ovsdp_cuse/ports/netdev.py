@@ -1,0 +1,207 @@
+"""OVS_VPORT_TYPE_NETDEV: an interface that exists already, by a packet socket.
+
+The interface is promiscuous, what it receives is taken from the host's stack (see ingress.py), and
+frames pass whole: what is to be checksummed or segmented yet is told by their vnet headers. Frames
+go out through the interface's queueing discipline, as the kernel's datapath sends them: that is
+where a packet's priority counts. What may be a port is ovs_netdev_link()'s rule in
+net/openvswitch/vport-netdev.c. Options of the socket: packet(7), <linux/if_packet.h>.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from errno import EADDRINUSE, EBUSY, EINVAL, ENETDOWN, ENODEV, EOPNOTSUPP
+from typing import Final
+
+from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.ports.batch import Receiver, SendQueue
+from ovsdp_cuse.ports.ingress import leave_frames, take_frames
+from ovsdp_cuse.ports.kind import Host, HostPort, refusals
+from ovsdp_cuse.ports.rtnetlink import ARPHRD_ETHER, IFF_LOOPBACK, Link
+from ovsdp_cuse.switch.packet import Packet
+from ovsdp_cuse.switch.port import PORT_TYPE_INTERNAL, PORT_TYPE_NETDEV, PortSpec, PortStats
+
+SOL_PACKET: Final = 263
+PACKET_ADD_MEMBERSHIP: Final = 1
+PACKET_STATISTICS: Final = 6
+PACKET_AUXDATA: Final = 8
+PACKET_VNET_HDR: Final = 15
+PACKET_IGNORE_OUTGOING: Final = 23
+PACKET_MR_PROMISC: Final = 1
+ETH_P_ALL: Final = 0x0003
+ARPHRD_NONE: Final = 0xFFFE
+
+MEMBERSHIP: Final = struct.Struct("=iHH8x")
+"""struct packet_mreq: ifindex, type, length of the address, the address."""
+STATISTICS: Final = struct.Struct("=II")
+"""struct tpacket_stats: packets, drops."""
+
+SO_SNDBUFFORCE: Final = 32
+SO_RCVBUFFORCE: Final = 33
+SOCKET_MEMORY: Final = 8 << 20
+"""Bytes of frames, with what the kernel needs beside, that may wait each way."""
+
+CAPABILITIES: Final = "CAP_NET_ADMIN and CAP_NET_RAW"
+
+
+class NetdevPort(HostPort):
+    """An interface that exists already. `claim` is a lock that keeps other daemons away."""
+
+    type = PORT_TYPE_NETDEV
+
+    def __init__(self, link: Link, host: Host) -> None:
+        super().__init__(link.name, link.ifindex)
+        self.mtu, self.flags = link.mtu, link.flags
+        self._host = host
+        self._queue = SendQueue(host.sender)
+        self._priority = self._mark = 0
+        self._has_clsact = False
+        with refusals(f"interface {link.name!r} cannot be a port", CAPABILITIES):
+            self._claim = _claim(link)
+            try:
+                self._socket = _packet_socket(link)
+            except OSError:
+                self._claim.close()
+                raise
+            try:
+                self._has_clsact = take_frames(host.route, link.ifindex)
+            except OSError:
+                self._close_sockets()
+                raise
+        self._descriptor = self._socket.fileno()
+
+    def fileno(self) -> int:
+        """The packet socket."""
+        return self._descriptor
+
+    def receive_batch(self) -> None:
+        """Receive what waits. A socket's errors pass: what becomes of the interface is told."""
+        receiver: Receiver = self._host.receiver
+        try:
+            receiver.receive(self._descriptor, self.receive, self.counts)
+        except OSError as error:
+            # ENETDOWN says that the interface went down, others that a frame has an offload which
+            # a vnet header cannot tell.
+            if error.errno != ENETDOWN:
+                self.counts.rx_errors += 1
+        self.received()
+
+    def transmit(self, packet: Packet) -> bool:
+        """Queue a packet where it lies."""
+        if packet.priority != self._priority or packet.mark != self._mark:
+            self._set_marks(packet.priority, packet.mark)
+        self._queue.add(packet)
+        return True
+
+    def flush(self) -> None:
+        """Send what is queued. What the interface refuses is counted; nothing is tried again."""
+        queue = self._queue
+        self._host.sender.send(self._descriptor, queue.frames, self._refused)
+        queue.clear()
+
+    @property
+    def stats(self) -> PortStats:
+        """The interface's counters; with them, what was lost between it and the switch."""
+        _packets, drops = STATISTICS.unpack(
+            self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, STATISTICS.size)
+        )
+        self.counts.rx_dropped += drops  # asking sets them to zero
+        try:
+            stats = self._host.route.stats(self.ifindex)
+        except OSError:  # it is gone
+            stats = PortStats()
+        stats.rx_dropped += self.counts.rx_dropped
+        stats.rx_errors += self.counts.rx_errors
+        stats.tx_dropped += self.counts.tx_dropped
+        stats.tx_errors += self.counts.tx_errors
+        return stats
+
+    def filters_gone(self) -> None:
+        """Take the frames again, where somebody has removed the filter."""
+        with suppress(OSError):
+            self._has_clsact |= take_frames(self._host.route, self.ifindex)
+
+    def release(self) -> None:
+        """Give the interface back; the kernel ends its promiscuity with the socket."""
+        self._queue.clear()
+        with suppress(OSError):  # the interface may be gone, or the capability
+            leave_frames(self._host.route, self.ifindex, self._has_clsact)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._socket.close()
+        self._claim.close()
+
+    def _set_marks(self, priority: int, mark: int) -> None:
+        self.flush()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        self._priority, self._mark = priority, mark
+
+    def _refused(self, errno: int, count: int) -> None:
+        if errno == EINVAL:  # the vnet header and the frame contradict each other
+            self.counts.tx_errors += count
+        else:  # ENOBUFS of a full queue, EAGAIN of a full socket, ENETDOWN, ENXIO, EMSGSIZE
+            self.counts.tx_dropped += count
+
+
+def _packet_socket(link: Link) -> socket.socket:
+    """A packet socket that receives nothing until all of its options are set."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    try:
+        opened.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
+        opened.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        opened.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_MEMORY)
+        opened.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_MEMORY)
+        opened.bind((os.fsencode(link.name).decode("latin-1"), ETH_P_ALL))
+        membership = MEMBERSHIP.pack(link.ifindex, PACKET_MR_PROMISC, 0)
+        opened.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _claim(link: Link) -> socket.socket:
+    """Hold an abstract address of this namespace, which only one process can; else EBUSY."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0ovsdp-cuse/port/{link.ifindex}")
+    except OSError as error:
+        claim.close()
+        if error.errno == EADDRINUSE:
+            raise OSError(EBUSY, os.strerror(EBUSY)) from error
+        raise
+    return claim
+
+
+class NetdevKind:
+    """Opens interfaces that exist already."""
+
+    type: Final = PORT_TYPE_NETDEV
+
+    def open(self, spec: PortSpec, host: Host) -> NetdevPort:
+        """As PortProvider.open."""
+        link = host.route.link(spec.name)
+        if link is None:
+            raise DatapathError(ENODEV, f"there is no interface {spec.name!r}")
+        there = host.port_at(link.ifindex)
+        if there is not None and there.type == PORT_TYPE_INTERNAL:
+            raise DatapathError(EINVAL, f"{spec.name!r} is an internal port")
+        if link.flags & IFF_LOOPBACK:
+            raise DatapathError(EINVAL, f"{spec.name!r} is a loopback interface")
+        if link.hardware == ARPHRD_NONE:
+            raise DatapathError(EOPNOTSUPP, f"{spec.name!r} has frames without an Ethernet header")
+        if link.hardware != ARPHRD_ETHER:
+            raise DatapathError(
+                EINVAL, f"{spec.name!r} is no Ethernet interface (ARPHRD {link.hardware})"
+            )
+        if link.master:
+            raise DatapathError(EBUSY, f"{spec.name!r} belongs to interface {link.master}")
+        if there is not None:
+            raise DatapathError(EBUSY, f"{spec.name!r} is a port already")
+        return NetdevPort(link, host)
