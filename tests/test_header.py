@@ -23,6 +23,7 @@ from ovsdp_cuse import wire
 from ovsdp_cuse.wire import (
     action_attributes,
     control,
+    ct_limit,
     datapath,
     genetlink,
     key,
@@ -64,6 +65,8 @@ C_PREFIX: dict[Enumeration, str] = {
     control.McastAttr: "OVS_NL_ATTR_",
     control.PacketSubscribeAttr: "OVS_NL_ATTR_",
     control.SocketAttr: "OVS_NL_ATTR_",
+    ct_limit.CtLimitAttr: "OVS_CT_LIMIT_ATTR_",
+    ct_limit.CtLimitCmd: "OVS_CT_LIMIT_CMD_",
     datapath.DpAttr: "OVS_DP_ATTR_",
     datapath.DpCmd: "OVS_DP_CMD_",
     datapath.DpFeature: "OVS_DP_F_",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ovsdp_cuse.wire.control import CONTROL
+from ovsdp_cuse.wire.ct_limit import CT_LIMIT
 from ovsdp_cuse.wire.datapath import DATAPATH
 from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.genetlink import (
@@ -16,7 +17,7 @@ from ovsdp_cuse.wire.genetlink import (
 )
 from ovsdp_cuse.wire.meter import METER
 
-SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, METER)
+SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, CT_LIMIT, METER)
 
 
 @dataclass(frozen=True, slots=True)

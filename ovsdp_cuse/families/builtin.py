@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ovsdp_cuse.families import control, datapath, meter, nlctrl, vport
+from ovsdp_cuse.families import control, ct_limit, datapath, meter, nlctrl, vport
 from ovsdp_cuse.families.registry import Family
 
 BUILT_IN: tuple[Family, ...] = (
     nlctrl.FAMILY,
     control.FAMILY,
     datapath.FAMILY,
+    packet.FAMILY,
     vport.FAMILY,
+    flow.FAMILY,
+    ct_limit.FAMILY,
     meter.FAMILY,
 )
