@@ -1,0 +1,86 @@
+"""The hash of a packet's flow: the same for all packets of a flow, in every run.
+
+It has the part of skb_get_hash() in Linux: which upcall PID gets a miss, and `dp_hash`. The numbers
+differ, as Linux hashes with a secret; these are of addresses, protocol and ports. Python's hashes
+of integers and of tuples of them are not seeded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ovsdp_cuse.switch.key import (
+    ETH_TYPE,
+    IP_FRAG,
+    IP_PROTO,
+    IPV4_DST,
+    IPV4_SRC,
+    IPV6_DST,
+    IPV6_SRC,
+    MPLS_LSE_0,
+    TP_DST,
+    TP_SRC,
+)
+from ovsdp_cuse.switch.packet import Packet
+
+_ADDRESSES = (
+    ETH_TYPE.ones
+    | IP_PROTO.ones
+    | IPV4_SRC.ones
+    | IPV4_DST.ones
+    | IPV6_SRC.ones
+    | IPV6_DST.ones
+    | MPLS_LSE_0.ones
+)
+_PORTS = TP_SRC.ones | TP_DST.ones
+_FLOW = _ADDRESSES | _PORTS
+_UNDIRECTED = ETH_TYPE.ones | IP_PROTO.ones
+_FRAGMENT = IP_FRAG.ones
+
+_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+"""2**64 divided by the golden ratio: spreads what differs in a few bits."""
+
+
+def _mix(number: int) -> int:
+    number &= 0xFFFFFFFFFFFFFFFF
+    return ((number ^ number >> 29) * _MULTIPLIER >> 29 & 0xFFFFFFFF) or 1
+
+
+def flow_hash(packet: Packet) -> int:
+    """The hash, 32 bits and never 0; kept in the packet until an action changes the flow.
+
+    Fragments of a packet have one hash, so for them it is without the ports, which the first has.
+    """
+    known = packet.hash
+    if known is None:
+        key = packet.key
+        known = packet.hash = _mix(hash(key & (_ADDRESSES if key & _FRAGMENT else _FLOW)))
+    return known
+
+
+def symmetric_hash(packet: Packet) -> int:
+    """A hash that is the same for both directions of a flow (OVS_HASH_ALG_SYM_L4)."""
+    key = packet.key
+    has_ports = not key & _FRAGMENT
+    ends = []
+    for ipv4, ipv6, port in ((IPV4_SRC, IPV6_SRC, TP_SRC), (IPV4_DST, IPV6_DST, TP_DST)):
+        address = (key & ipv4.ones) >> ipv4.shift | (key & ipv6.ones) >> ipv6.shift
+        ends.append((address, port.get(key) if has_ports else 0))
+    return _mix(hash((key & _UNDIRECTED, *sorted(ends))))
+
+
+_INITIAL: Final = 0xDEADBEEF
+_ROUNDS: Final = ((2, 1, 14), (0, 2, 11), (1, 0, 25), (2, 1, 16), (0, 2, 4), (1, 0, 14), (2, 1, 24))
+"""The last mixing of lookup3.c (Bob Jenkins, public domain): which of three words is XORed with
+which other, and the rotation of that other which is then subtracted."""
+
+
+def dp_hash(flow: int, basis: int) -> int:
+    """What the action hash computes of a flow's hash: jhash_1word() of <linux/jhash.h>; never 0."""
+    start = basis + _INITIAL + 4 & 0xFFFFFFFF
+    words = [flow + start & 0xFFFFFFFF, start, start]
+    for target, other, rotation in _ROUNDS:
+        word = words[other]
+        rotated = (word << rotation | word >> 32 - rotation) & 0xFFFFFFFF
+        words[target] = (words[target] ^ word) - rotated & 0xFFFFFFFF
+    return words[2] or 1
