@@ -16,8 +16,9 @@ from ovsdp_cuse.wire.genetlink import (
     OperationFlag,
 )
 from ovsdp_cuse.wire.meter import METER
+from ovsdp_cuse.wire.netdev import NETDEV
 
-SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, CT_LIMIT, METER)
+SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, NETDEV, CT_LIMIT, METER)
 
 
 @dataclass(frozen=True, slots=True)
