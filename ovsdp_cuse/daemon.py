@@ -22,8 +22,10 @@ from ovsdp_cuse.families.registry import Registry, installed_families
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.families.tap import Tap
-from ovsdp_cuse.service import Notifier
+from ovsdp_cuse.ports.host import BUILT_IN as BUILT_IN_KINDS
+from ovsdp_cuse.ports.host import HostPorts, installed_kinds
 from ovsdp_cuse.ports.memory import MemoryPorts
+from ovsdp_cuse.service import Notifier
 from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 
@@ -51,7 +53,9 @@ def make_context(configuration: Configuration, registry: Registry) -> Context:
 
 def make_ports(configuration: Configuration) -> PortProvider:
     """What opens the ports of datapaths."""
-    return MemoryPorts()
+    if configuration.interfaces == "memory":
+        return MemoryPorts()
+    return HostPorts((*BUILT_IN_KINDS, *installed_kinds()))
 
 
 def choose_node(configuration: Configuration) -> tuple[Node, str | None]:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from ovsdp_cuse.families import control, ct_limit, datapath, meter, nlctrl, vport
+from ovsdp_cuse.families import (
+    control,
+    ct_limit,
+    datapath,
+    flow,
+    meter,
+    netdev,
+    nlctrl,
+    packet,
+    vport,
+)
 from ovsdp_cuse.families.registry import Family
 
 BUILT_IN: tuple[Family, ...] = (
@@ -12,6 +22,7 @@ BUILT_IN: tuple[Family, ...] = (
     packet.FAMILY,
     vport.FAMILY,
     flow.FAMILY,
+    netdev.FAMILY,
     ct_limit.FAMILY,
     meter.FAMILY,
 )

@@ -8,10 +8,12 @@ exception but DatapathError leaves here, and cancellation.
 from __future__ import annotations
 
 from ovsdp_cuse.families.device_door import DeviceDoor, Ioctl, IoctlResult
+from ovsdp_cuse.families.packet import UpcallSender
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import Access, Owner, Session
 from ovsdp_cuse.families.stream_door import StreamDoor
 from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.vport import PortFollower
 
 __all__ = ["Dispatcher", "Ioctl", "IoctlResult"]
 
@@ -19,11 +21,15 @@ __all__ = ["Dispatcher", "Ioctl", "IoctlResult"]
 class Dispatcher:
     """Both doors of all handles; `tap` sees every message.
 
+    What the switch has to tell by itself (upcalls, ports that vanish) it tells through here too.
+
     ioctl: see DeviceDoor.ioctl. read, write: see StreamDoor.
     """
 
     def __init__(self, context: Context, tap: Tap | None = None) -> None:
         self.context = context
+        context.switch.send_upcall = UpcallSender(context)
+        context.ports.events = PortFollower(context)
         self._tap = tap
         stream = StreamDoor(context, tap)
         self.ioctl = DeviceDoor(context, tap).ioctl

@@ -3,30 +3,34 @@
     port.receive -> extract the key -> look the flow up -> run its program, or send a MISS upcall
 
 A program sends packets through ports, to userspace, or back here with another recirculation id.
+Packets like one that came before take a short cut past extraction and look-up (microflow.py).
 Every packet that goes nowhere is counted in `drops`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EBUSY, EFBIG, EINVAL
+from random import Random
 from typing import TYPE_CHECKING, NewType
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.switch.actions import Action
 from ovsdp_cuse.switch.drops import DropReason, Drops
-
-try:  # transitional, until these modules are there
-    from ovsdp_cuse.switch.extract import extract
-    from ovsdp_cuse.switch.flow_hash import flow_hash
-    from ovsdp_cuse.switch.offload import OffloadError, complete_checksum, is_gso, segments
-except ImportError:
-    pass
-from ovsdp_cuse.switch.flow_table import FlowTable
+from ovsdp_cuse.switch.execution import Execution
+from ovsdp_cuse.switch.extract import extract
+from ovsdp_cuse.switch.flow_hash import flow_hash
+from ovsdp_cuse.switch.flow_table import Flow, FlowActions, FlowTable
 from ovsdp_cuse.switch.key import IN_PORT, IP_FRAG, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
+from ovsdp_cuse.switch.layers import OffloadError
 from ovsdp_cuse.switch.meter import MeterTable
+from ovsdp_cuse.switch.microflow import MicroflowCache
+from ovsdp_cuse.switch.offload import complete_checksum, is_gso, segments
 from ovsdp_cuse.switch.packet import VIRTIO_NET_HDR_GSO_UDP, Packet
-from ovsdp_cuse.switch.port import OVSP_LOCAL, PORT_NO_MAXIMUM, Port, PortNo
+from ovsdp_cuse.switch.port import PORT_NO_MAXIMUM, Port, PortNo
+from ovsdp_cuse.switch.program import compile_actions
+from ovsdp_cuse.switch.protocols import OVS_FRAG_TYPE_LATER
 from ovsdp_cuse.switch.upcall import Upcall
 
 if TYPE_CHECKING:
@@ -38,10 +42,11 @@ Pid = NewType("Pid", int)
 MASKS_CACHE_SIZE_DEFAULT = 256
 """MC_DEFAULT_HASH_ENTRIES of net/openvswitch/flow_table.h."""
 
+_TCP_FLAGS = TCP_FLAGS.ones
+_TCP_FLAGS_SHIFT = TCP_FLAGS.shift
+
 DISPATCH_UPCALL_PER_CPU = 1 << 3
 """OVS_DP_F_DISPATCH_UPCALL_PER_CPU of `Settings.user_features`."""
-
-OVS_FRAG_TYPE_LATER = 2
 
 
 @dataclass(slots=True)
@@ -81,6 +86,8 @@ class Datapath:
         self.settings = settings or Settings()
         self.counters = Counters()
         self.drops = Drops()
+        self.execution = Execution(self.drops)
+        self.random = Random()
         self.ports: dict[int, Port] = {}
         self.flows = FlowTable(self.settings.masks_cache_size)
         self.meters = MeterTable()
@@ -128,16 +135,9 @@ class Datapath:
 
         Programs call this again for recirculation.
         """
-        flow = self.flows.lookup(packet.key, hash(packet.key))
-        if flow is None:
-            self._miss(packet)
-            return
-        self.counters.hit += 1
-        flow.packets += 1
-        flow.bytes += packet.end - packet.start
-        flow.used_ms = self.now_ms
-        flow.tcp_flags |= (packet.key & TCP_FLAGS.ones) >> TCP_FLAGS.shift
-        flow.actions.program(packet)
+        flow = self._lookup(packet)
+        if flow is not None:
+            self._hit(flow, packet)
 
     def transmit(self, port: Port, packet: Packet) -> None:
         """Give a packet to a port, which may queue it until the batch ends."""
@@ -173,23 +173,65 @@ class Datapath:
         self.counters.lost += 1
         return False
 
+    def compile(self, actions: Sequence[Action], wire: bytes) -> FlowActions:
+        """What a flow of this datapath does; `wire` is the list as a dump shows it."""
+        return FlowActions(tuple(actions), wire, compile_actions(actions, self))
+
+    def execute(self, packet: Packet, actions: Sequence[Action]) -> None:
+        """Run actions on a packet that userspace sent, whose key has been extracted."""
+        self.now_ms = self._switch.clock()
+        packet.in_port = IN_PORT.get(packet.key)
+        compile_actions(actions, self)(packet)
+        self.flush()
+
+    def _lookup(self, packet: Packet) -> Flow | None:
+        """The flow of a packet; a miss is told to userspace."""
+        key = packet.key
+        flow = self.flows.lookup(key, hash(key))
+        if flow is None:
+            self._miss(packet)
+        return flow
+
+    def _hit(self, flow: Flow, packet: Packet) -> None:
+        self.counters.hit += 1
+        flow.packets += 1
+        flow.bytes += packet.end - packet.start
+        flow.used_ms = self.now_ms
+        flow.tcp_flags |= (packet.key & _TCP_FLAGS) >> _TCP_FLAGS_SHIFT
+        flow.actions.program(packet)
+
     def _receiver(self, port: Port) -> Callable[[Packet], None]:
         """What a port calls with a packet. It is on the way of each: everything is looked up."""
         ethernet = IN_PORT.place(port.number) | MAC_PROTO.place(1)
         clock = self._switch.clock
-        process = self.process
-        drops = self.drops
+        flows, drops = self.flows, self.drops
+        lookup, hit = self._lookup, self._hit
+        cache = MicroflowCache()
+        find, remember = cache.find, cache.remember
         number = port.number
         priority, mark = PRIORITY.shift, SKB_MARK.shift
 
         def receive(packet: Packet) -> None:
             packet.in_port = number
-            metadata = ethernet | packet.priority << priority | packet.mark << mark
             self.now_ms = clock()
-            if extract(packet, metadata):
-                process(packet)
-            else:
+            if not (packet.priority or packet.mark):
+                flow = find(packet)
+                if flow is not None:
+                    # As much as a hit of the mask cache is, and counted as one.
+                    flows.mask_hit += 1
+                    flows.cache_hits += 1
+                    flow.mask.hits += 1
+                    hit(flow, packet)
+                    return
+            metadata = ethernet | packet.priority << priority | packet.mark << mark
+            if not extract(packet, metadata):
                 drops[DropReason.MALFORMED] += 1
+                return
+            flow = lookup(packet)
+            if flow is not None:
+                if metadata == ethernet:
+                    remember(packet, flow)
+                hit(flow, packet)
 
         return receive
 
@@ -241,6 +283,3 @@ def _complete(upcall: Upcall) -> list[Upcall]:
             )
         )
     return upcalls
-
-
-__all__ = ["OVSP_LOCAL", "Counters", "Datapath", "DpIfindex", "Pid", "Settings"]

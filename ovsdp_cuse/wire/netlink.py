@@ -57,6 +57,8 @@ NLM_F_MULTI = int(Flag.MULTI)
 NLM_F_ACK = int(Flag.ACK)
 NLM_F_ECHO = int(Flag.ECHO)
 NLM_F_DUMP = int(Flag.DUMP)
+NLM_F_CREATE = int(Flag.CREATE)
+NLM_F_EXCL = int(Flag.EXCL)
 NLM_F_CAPPED = int(Flag.CAPPED)
 NLM_F_ACK_TLVS = int(Flag.ACK_TLVS)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ovsdp_cuse.wire.attributes import Attributes, AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.attributes import Attributes, AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.values import (
     Binary,
@@ -41,6 +41,8 @@ def values(value: Value) -> st.SearchStrategy[Any]:
         case Structure():
             size = len(value.encode(value.decode(bytes(4096), False)))
             return st.binary(min_size=size, max_size=size).map(lambda b: value.decode(b, False))
+        case Unparsed():
+            return st.binary(max_size=64).filter(lambda payload: len(payload) not in (1, 2, 3))
         case Nested(attributes=inner):
             return attributes(inner)
         case NestedArray(element=element):
