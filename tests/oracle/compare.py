@@ -5,6 +5,7 @@ Bytes are compared, but for what differs by nature:
 - the ids of families and groups that nlctrl tells (peers.py translates those in headers);
 - the text of an extended acknowledgement, and where it has none, whether there is one: texts are
   our own. Where the kernel says at which byte of the request the trouble is, so do we;
+- interface indexes, but for those that the tests have chosen;
 - `used` times, of which both must tell within seconds of each other;
 - the order of a dump of flows, which has none, and where dumps are cut into datagrams.
 """
@@ -15,12 +16,15 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from sys import byteorder
 
 from ovsdp_cuse.errors import errno_name
 from ovsdp_cuse.families.describe import describe
 from ovsdp_cuse.families.registry import Registry
 from tests.oracle.messages import (
     ACK_TLVS,
+    DATAPATH,
+    DP,
     DUMP,
     FAMILY_NAMES,
     FLOW,
@@ -28,6 +32,8 @@ from tests.oracle.messages import (
     NLCTRL,
     NLMSG_DONE,
     NLMSG_ERROR,
+    PACKET,
+    VPORT,
     Ctrl,
     Dp,
     Flow,
@@ -40,15 +46,17 @@ from tests.oracle.messages import (
     head,
 )
 from tests.oracle.peers import Answers
+from tests.oracle.steps import FIRST_INDEX
 
 USED_TOLERANCE_MS = 20_000
+CHOSEN_INDEXES = {DP, *range(FIRST_INDEX, FIRST_INDEX + 20)}
 _NUMBERS = {
     FLOW: Flow,
     METER: Meter,
     NLCTRL: Ctrl,
-    0x12: Dp,
-    0x13: Packet,
-    0x14: Vport,
+    DATAPATH: Dp,
+    PACKET: Packet,
+    VPORT: Vport,
 }
 _USED = {FLOW: Flow.USED, METER: Meter.USED}
 _COMMON_FLAGS = 0xFF
@@ -95,10 +103,10 @@ def _fields(request: bytes, ours: Answers, theirs: Answers) -> Iterator[tuple[st
                 yield f"{what} {number}: {place}", value, expected
 
 
-def _sorted_objects(messages: Sequence[bytes]) -> list[bytes]:
+def _sorted_objects(messages: Sequence[bytes]) -> tuple[bytes, ...]:
     """Flows in the order of their attributes, then the end."""
     flows = sorted((m for m in messages if head(m).type == FLOW), key=lambda m: m[24:])
-    return flows + [m for m in messages if head(m).type != FLOW]
+    return *flows, *(m for m in messages if head(m).type != FLOW)
 
 
 def _kind(message: bytes | None) -> str:
@@ -166,10 +174,18 @@ def _attribute_fields(family: int, ours: bytes, theirs: bytes) -> Iterator[tuple
         if number == _USED.get(family) and len(one) == len(other) == 8:
             apart = abs(struct.unpack("=q", one)[0] - struct.unpack("=q", other)[0])
             yield name, f"near: {apart < USED_TOLERANCE_MS}", "near: True"
+        elif (family, number) == (VPORT, Vport.IFINDEX):
+            yield name, _index(one), _index(other)
         elif family == NLCTRL and number in (Ctrl.FAMILY_ID, Ctrl.MCAST_GROUPS):
             yield name, _without_ids(number, one), _without_ids(number, other)
         else:
             yield name, one.hex(" ", -4), other.hex(" ", -4)
+
+
+def _index(payload: bytes) -> str:
+    """An interface index, where it was chosen here."""
+    number = int.from_bytes(payload, byteorder)
+    return str(number) if number in CHOSEN_INDEXES else f"another, {len(payload)} bytes"
 
 
 def _without_ids(number: int, payload: bytes) -> str:

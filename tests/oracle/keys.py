@@ -89,9 +89,9 @@ def vlan(*inner: bytes, tci: int = 5 | VLAN_CFI, tpid: int = P_8021Q) -> bytes:
     return ethertype(tpid) + attr(Key.VLAN, be16(tci)) + nest(Key.ENCAP, *inner)
 
 
-def udp_key(port: int = 1, **ip: int) -> bytes:
+def udp_key(port: int = 1) -> bytes:
     """A UDP packet that came from a port."""
-    return in_port(port) + ethernet() + ethertype() + ipv4(UDP, **ip) + ports()
+    return in_port(port) + ethernet() + ethertype() + ipv4(UDP) + ports()
 
 
 def tcp_key(port: int = 1, flags: int = 0x10) -> bytes:

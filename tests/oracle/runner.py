@@ -7,9 +7,7 @@ from struct import unpack_from
 
 from tests.oracle.messages import DATAPATH, DEL, DUMP, GET, head, message, numbered
 from tests.oracle.peers import Answers, Peer
-from tests.oracle.steps import INTERFACES, Pids, Scenario, Step
-
-FIRST_INDEX = 11
+from tests.oracle.steps import FIRST_INDEX, INTERFACES, Pids, Scenario, Step
 
 
 def interface_commands() -> list[str]:

@@ -11,6 +11,8 @@ from tests.oracle.messages import DATAPATH, DP, VPORT, Dp, Vport, attr, message,
 
 INTERFACES = ("p1", "p2", "p3")
 """Interfaces of both sides that scenarios may make ports of; veths, whose peers are q1, q2, q3."""
+FIRST_INDEX = 901
+"""p1 has 901, p2 902, p3 903; q1 has 911, and so on."""
 INTERNAL, NETDEV = 2, 1
 
 

@@ -39,15 +39,15 @@ def families(script: Script) -> None:
         attr(Ctrl.FAMILY_ID, u16(NLCTRL)),
         text(Ctrl.FAMILY_NAME, "ovs_flow"),
     )
-    name = text(Ctrl.FAMILY_NAME, "ovs_flow")
-    script.ask("with ACK", NLCTRL, GETFAMILY, name, flags=ACK)
-    script.ask("with ECHO", NLCTRL, GETFAMILY, name, flags=ECHO)
-    script.ask("version 0", NLCTRL, GETFAMILY, name, version=0)
-    script.ask("version 9", NLCTRL, GETFAMILY, name, version=9)
-    script.ask("unknown attribute", NLCTRL, GETFAMILY, name, attr(60, b"abc"))
-    script.ask("an attribute of the reply", NLCTRL, GETFAMILY, name, attr(Ctrl.MAXATTR, b"abcd"))
+    flow = text(Ctrl.FAMILY_NAME, "ovs_flow")
+    script.ask("with ACK", NLCTRL, GETFAMILY, flow, flags=ACK)
+    script.ask("with ECHO", NLCTRL, GETFAMILY, flow, flags=ECHO)
+    script.ask("version 0", NLCTRL, GETFAMILY, flow, version=0)
+    script.ask("version 9", NLCTRL, GETFAMILY, flow, version=9)
+    script.ask("unknown attribute", NLCTRL, GETFAMILY, flow, attr(60, b"abc"))
+    script.ask("an attribute of the reply", NLCTRL, GETFAMILY, flow, attr(Ctrl.MAXATTR, b"abcd"))
     for command in (0, 1, 2, 4, 7, 9, 11, 255):
-        script.ask(f"command {command}", NLCTRL, command, name)
+        script.ask(f"command {command}", NLCTRL, command, flow)
 
 
 def netlink(script: Script) -> None:
