@@ -8,6 +8,7 @@ from ovsdp_cuse.wire.control import CONTROL
 from ovsdp_cuse.wire.ct_limit import CT_LIMIT
 from ovsdp_cuse.wire.datapath import DATAPATH
 from ovsdp_cuse.wire.family import FamilySchema, Message
+from ovsdp_cuse.wire.flow import FLOW
 from ovsdp_cuse.wire.genetlink import (
     NLCTRL,
     CtrlAttr,
@@ -17,8 +18,20 @@ from ovsdp_cuse.wire.genetlink import (
 )
 from ovsdp_cuse.wire.meter import METER
 from ovsdp_cuse.wire.netdev import NETDEV
+from ovsdp_cuse.wire.packet import PACKET
+from ovsdp_cuse.wire.vport import VPORT
 
-SCHEMAS: tuple[FamilySchema, ...] = (NLCTRL, CONTROL, DATAPATH, NETDEV, CT_LIMIT, METER)
+SCHEMAS: tuple[FamilySchema, ...] = (
+    NLCTRL,
+    CONTROL,
+    DATAPATH,
+    PACKET,
+    VPORT,
+    FLOW,
+    NETDEV,
+    CT_LIMIT,
+    METER,
+)
 
 
 @dataclass(frozen=True, slots=True)
