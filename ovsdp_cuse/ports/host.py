@@ -114,7 +114,8 @@ class HostPorts:
             link.mac,
             link.mtu,
             is_up=bool(link.flags & IFF_UP),
-            is_promiscuous=link.promiscuity > 0,
+            # A TAP receives what is not for the host in any case, and has no count of its own.
+            is_promiscuous=link.promiscuity > 0 or link.ifindex in self._by_ifindex,
         )
 
     async def run(self) -> None:

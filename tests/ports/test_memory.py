@@ -36,7 +36,7 @@ class Record(NoEvents):
 
     def port_renamed(self, port: Port, name: str) -> None:
         self.events.append(("renamed", name))
-        super().port_renamed(port, name)
+        port.name = name
 
     def port_changed(self, port: Port) -> None:
         self.events.append(("changed", f"{port.name} {port.mtu}"))
