@@ -80,20 +80,34 @@ def userspace(attributes: Mapping[int, Any]) -> str:
 
 def set_key(attributes: Mapping[int, Any]) -> str:
     """set(eth(src=...,dst=...))."""
-    return f"set({','.join(_key(number, value) for number, value in attributes.items())})"
+    shown = (f"{_name(n)}({','.join(_fields(n, value))})" for n, value in attributes.items())
+    return f"set({','.join(shown)})"
 
 
 def set_masked(item: tuple[int, Any, Any]) -> str:
-    """set(eth(...)/(...)): the value, then the mask."""
+    """set(ipv4(ttl=9/255)): value and mask of the fields that are set at all."""
     number, value, mask = item
-    shown = _key(number, value)
-    return f"set({shown}/{_key(number, mask).removeprefix(shown[: shown.index('(')])})"
+    # A mask that is a structure, or a tuple of one, tells which of the fields count.
+    bits = mask[0] if isinstance(mask, tuple) and mask and isinstance(mask[0], tuple) else mask
+    masks = bits if isinstance(bits, tuple) else (bits,)
+    parts = [
+        f"{shown}/{shown_mask.rpartition('=')[2]}"
+        for shown, shown_mask, one in zip(
+            _fields(number, value), _fields(number, mask), masks, strict=False
+        )
+        if (any(one) if isinstance(one, bytes) else one)
+    ]
+    return f"set({_name(number)}({','.join(parts)}))"
 
 
-def _key(number: int, value: Any) -> str:
-    name = _KEY_NAMES.get(number) or KEY_ATTRIBUTES.names.get(number, str(number)).lower()
-    text = KEY_ATTRIBUTES.table[number].format(value).removeprefix("{").removesuffix("}")
-    return f"{name}({text.replace(', ', ',')})"
+def _name(number: int) -> str:
+    return _KEY_NAMES.get(number) or KEY_ATTRIBUTES.names.get(number, str(number)).lower()
+
+
+def _fields(number: int, value: Any) -> list[str]:
+    """What a key's attribute says: name=value of each field, or one value that has no name."""
+    text = KEY_ATTRIBUTES.table[number].format(value)
+    return text.strip("[{}]").split(", ")
 
 
 def ct(attributes: Mapping[int, Any]) -> str:
