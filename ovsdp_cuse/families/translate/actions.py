@@ -76,7 +76,7 @@ def _parse_list(data: bytes, state: State) -> CopiedList:
         if length < NLA_HEADER_SIZE or stop > end:
             break
         number = flagged_number & NLA_TYPE_MASK
-        payload = data[start + NLA_HEADER_SIZE : stop]
+        payload = came = data[start + NLA_HEADER_SIZE : stop]
         try:
             rule = RULES.get(number)
             if rule is not None:
@@ -97,7 +97,10 @@ def _parse_list(data: bytes, state: State) -> CopiedList:
         except DatapathError as error:
             error.path = (number, *error.path)
             raise
-        wire.append(pack_attribute(number, payload))
+        if payload is came and number == flagged_number and not length & 3:
+            wire.append(data[start:stop])
+        else:
+            wire.append(pack_attribute(number, payload))
         start = (stop + 3) & ~3
     if start < end:
         raise invalid(f"{end - start} bytes are left over after the last action")
