@@ -5,6 +5,7 @@ Bytes are compared, but for what differs by nature:
 - the ids of families and groups that nlctrl tells (peers.py translates those in headers);
 - the text of an extended acknowledgement, and where it has none, whether there is one: texts are
   our own. Where the kernel says at which byte of the request the trouble is, so do we;
+- a packet's hash, whose function has a secret; a small one was chosen by the tests. Its bits count;
 - interface indexes, but for those that the tests have chosen;
 - `used` times, of which both must tell within seconds of each other;
 - the order of a dump of flows, which has none, and where dumps are cut into datagrams.
@@ -49,6 +50,7 @@ from tests.oracle.peers import Answers
 from tests.oracle.steps import FIRST_INDEX
 
 USED_TOLERANCE_MS = 20_000
+LARGEST_CHOSEN_HASH = 0xFFFF
 CHOSEN_INDEXES = {DP, *range(FIRST_INDEX, FIRST_INDEX + 20)}
 _NUMBERS = {
     FLOW: Flow,
@@ -174,12 +176,22 @@ def _attribute_fields(family: int, ours: bytes, theirs: bytes) -> Iterator[tuple
         if number == _USED.get(family) and len(one) == len(other) == 8:
             apart = abs(struct.unpack("=q", one)[0] - struct.unpack("=q", other)[0])
             yield name, f"near: {apart < USED_TOLERANCE_MS}", "near: True"
+        elif (family, number) == (PACKET, Packet.HASH):
+            yield name, _hash(one), _hash(other)
         elif (family, number) == (VPORT, Vport.IFINDEX):
             yield name, _index(one), _index(other)
         elif family == NLCTRL and number in (Ctrl.FAMILY_ID, Ctrl.MCAST_GROUPS):
             yield name, _without_ids(number, one), _without_ids(number, other)
         else:
             yield name, one.hex(" ", -4), other.hex(" ", -4)
+
+
+def _hash(payload: bytes) -> str:
+    """The bits of a packet's hash, and what is known of its value."""
+    number = int.from_bytes(payload, byteorder)
+    value = number & 0xFFFFFFFF
+    told = str(value) if value <= LARGEST_CHOSEN_HASH else "some"
+    return f"{len(payload)} bytes, {number >> 32:#x} {told}"
 
 
 def _index(payload: bytes) -> str:
