@@ -30,7 +30,13 @@ from ovsdp_cuse.switch.protocols import (
 
 _EXTENSIONS: Final = (IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS)
 """Extension headers that may stand before what is segmented (INET6_PROTO_GSO_EXTHDR)."""
-_NSH_PROTOCOLS: Final = {1: ETH_P_IP, 2: ETH_P_IPV6, 3: ETH_P_TEB, 5: ETH_P_MPLS_UC}
+_NSH_PROTOCOLS: Final = {
+    1: ETH_P_IP,
+    2: ETH_P_IPV6,
+    3: ETH_P_TEB,
+    4: ETH_P_NSH,
+    5: ETH_P_MPLS_UC,
+}
 """What follows a Network Service Header, by its next protocol (RFC 8300)."""
 _NSH_SIZE: Final = 8
 
@@ -57,11 +63,14 @@ class Layers(NamedTuple):
 def find_layers(packet: Packet) -> Layers:
     """The innermost IPv4 or IPv6 header and where its transport header begins.
 
-    The packet's key says whether the frame begins with Ethernet (MAC_PROTO), and if not, with what
-    (ETH_TYPE). Raises OffloadError where there is no IP or a header is cut off.
+    The packet's key says whether the frame begins with Ethernet (MAC_PROTO), and if not, that or
+    `packet.link` with what. Raises OffloadError where there is no IP or a header is cut off.
     """
     frame = memoryview(packet.buffer)[packet.start : packet.end]
-    eth_type = ETH_P_TEB if MAC_PROTO.get(packet.key) else ETH_TYPE.get(packet.key)
+    if MAC_PROTO.get(packet.key):
+        eth_type = ETH_P_TEB
+    else:
+        eth_type = packet.link[0] if packet.link is not None else ETH_TYPE.get(packet.key)
     try:
         network, eth_type = _find_network(frame, eth_type)
         if eth_type == ETH_P_IP:

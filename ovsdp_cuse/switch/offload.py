@@ -74,10 +74,10 @@ def complete_checksum(packet: Packet) -> None:
 def segments(packet: Packet) -> list[Packet]:
     """The complete frames that a frame stands for: one, where there is nothing to segment.
 
-    The packet's key says whether the frame begins with Ethernet (MAC_PROTO), and if not, with what
-    (ETH_TYPE). The packet itself stays as it is; its segments have its key and what else is known
-    of it, but for IP_FRAG, which is OVS_FRAG_TYPE_LATER in all fragments but the first. They share
-    a buffer, so none of them owns it. Raises OffloadError.
+    The packet's key says whether the frame begins with Ethernet (MAC_PROTO), and if not, that or
+    `packet.link` with what. The packet itself stays as it is; its segments have its key and what
+    else is known of it, but for IP_FRAG, which is OVS_FRAG_TYPE_LATER in all fragments but the
+    first. They share a buffer, so none of them owns it. Raises OffloadError.
     """
     offload = packet.offload
     if offload.gso_type:

@@ -173,7 +173,7 @@ class Packet:
     def over(self, buffer: bytearray | memoryview, start: int, end: int) -> Packet:
         """A packet of which the same is known as of this one, with another frame."""
         other = Packet(buffer, start, end)
-        other.key, other.key_valid = self.key, self.key_valid
+        other.key, other.key_valid, other.link = self.key, self.key_valid, self.link
         other.network, other.transport = self.network, self.transport
         other.in_port, other.priority, other.mark = self.in_port, self.priority, self.mark
         other.hash, other.mru, other.cut = self.hash, self.mru, self.cut

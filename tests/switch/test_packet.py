@@ -78,14 +78,16 @@ def test_an_owned_buffer_is_not_copied() -> None:
 def test_a_clone_reads_the_same_memory_until_one_writes() -> None:
     packet = Packet.of(FRAME, PARTIAL)
     packet.key, packet.network, packet.transport, packet.in_port = 5, 14, 34, 7
-    packet.priority, packet.mark, packet.hash, packet.mru, packet.cut = 1, 2, 3, 4, 5
-    packet.key_valid = False
+    packet.priority, packet.mark, packet.hash, packet.mru = 1, 2, 3, 4
+    packet.key_valid, packet.link, packet.cut = False, (0x800, True), 60
     clone = packet.clone()
     assert clone.buffer is packet.buffer
     assert not clone.owned
     assert not packet.owned
+    fresh = Packet(packet.buffer, 0, 0)
     for name in Packet.__slots__:
         assert getattr(clone, name) == getattr(packet, name)
+        assert name in ("buffer", "owned") or getattr(clone, name) != getattr(fresh, name), name
     packet.make_writable()
     packet.buffer[packet.start] = 0xEE
     assert clone.frame == FRAME
