@@ -14,7 +14,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable
-from errno import EAGAIN, EINTR
+from errno import EAGAIN, EINTR, ENETDOWN
 from typing import Final
 
 from ovsdp_cuse.switch.packet import (
@@ -198,6 +198,7 @@ class Sender:
 
     def _send(self, descriptor: int, count: int, refused: Callable[[int, int], None]) -> None:
         sent = 0
+        may_be_old = True
         while sent < count:
             address = self._address + MMSGHDR.size * sent
             result = _sendmmsg(descriptor, address, count - sent, MSG_DONTWAIT)
@@ -208,7 +209,9 @@ class Sender:
             # be too: there is nothing to wait for, a full queue loses frames.
             errno = ctypes.get_errno()
             lost = count - sent if errno == EAGAIN else 1
-            if errno != EINTR:
+            if errno == ENETDOWN and may_be_old:
+                may_be_old = False  # a socket tells once that the interface has been down
+            elif errno != EINTR:
                 refused(errno, lost)
                 sent += lost
 

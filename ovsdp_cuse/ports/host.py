@@ -123,10 +123,14 @@ class HostPorts:
         descriptor = self._epoll.fileno()
         while True:
             await trio.lowlevel.wait_readable(descriptor)
-            for ready, _events in self._epoll.poll(0, READY_AT_ONCE):
-                source = self._sources.get(ready)
-                if source is not None:  # it may have gone in this very turn
-                    source()
+            self.receive_waiting()
+
+    def receive_waiting(self) -> None:
+        """Let some of the ports that have something receive a batch each; never blocks."""
+        for ready, _events in self._epoll.poll(0, READY_AT_ONCE):
+            source = self._sources.get(ready)
+            if source is not None:  # it may have gone in this very turn
+                source()
 
     def _add_source(self, descriptor: int, source: Callable[[], None]) -> None:
         self._sources[descriptor] = source

@@ -13,24 +13,25 @@ from dataclasses import dataclass
 from errno import ENOBUFS
 from typing import Final
 
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
 from ovsdp_cuse.ports.ingress import CLSACT_HANDLE, PRIORITY, RTM_DELQDISC, RTM_DELTFILTER
 from ovsdp_cuse.ports.rtnetlink import (
     HEADER,
+    IFINFOMSG,
+    IFLA_NEW_IFINDEX,
+    IFLA_NEW_NETNSID,
     NETLINK_ROUTE,
     RECEIVE_SIZE,
     RTM_DELLINK,
     RTM_NEWLINK,
     Link,
+    attributes_in,
     messages_in,
 )
 
 RTMGRP_LINK: Final = 1
 RTMGRP_TC: Final = 8
 
-IFINFOMSG: Final = struct.Struct("=BxHiII")
-"""struct ifinfomsg: family, type, index, flags, change."""
+NUMBER: Final = struct.Struct("=i")
 TCMSG: Final = struct.Struct("=BxxxiIII")
 """struct tcmsg: family, ifindex, handle, parent, info."""
 
@@ -129,10 +130,12 @@ def _link_gone(message: bytes, is_watched: Callable[[int], bool]) -> Change | No
     family, _hardware, ifindex, _flags, _change = IFINFOMSG.unpack_from(message, HEADER.size)
     if family != socket.AF_UNSPEC or not is_watched(ifindex):
         return None
-    parsed = ifinfmsg(message)
-    parsed.decode()
-    netns_id = parsed.get_attr("IFLA_NEW_NETNSID")
-    return LinkGone(ifindex, netns_id, parsed.get_attr("IFLA_NEW_IFINDEX") or ifindex)
+    found = attributes_in(message, IFINFOMSG.size)
+    if IFLA_NEW_NETNSID not in found:
+        return LinkGone(ifindex)
+    (netns_id,) = NUMBER.unpack(found[IFLA_NEW_NETNSID])
+    (new_ifindex,) = NUMBER.unpack(found[IFLA_NEW_IFINDEX])
+    return LinkGone(ifindex, netns_id, new_ifindex)
 
 
 def _qdisc_gone(message: bytes, is_watched: Callable[[int], bool]) -> Change | None:

@@ -105,13 +105,11 @@ class NetdevPort(HostPort):
     @property
     def stats(self) -> PortStats:
         """The interface's counters; with them, what was lost between it and the switch."""
-        _packets, drops = STATISTICS.unpack(
-            self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, STATISTICS.size)
-        )
-        self.counts.rx_dropped += drops  # asking sets them to zero
         try:
+            answer = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, STATISTICS.size)
+            self.counts.rx_dropped += STATISTICS.unpack(answer)[1]  # asking sets it to zero
             stats = self._host.route.stats(self.ifindex)
-        except OSError:  # it is gone
+        except OSError:  # the interface is gone, or the port closed
             stats = PortStats()
         stats.rx_dropped += self.counts.rx_dropped
         stats.rx_errors += self.counts.rx_errors

@@ -106,8 +106,8 @@ class TapPort(HostPort):
         The kernel counts what an internal device receives without the Ethernet header.
         """
         try:
-            stats = self._host.route.stats(self.ifindex)
-        except OSError:  # it is gone, or in another namespace
+            stats = self._host.route.stats(self.ifindex, self.netns_id)
+        except OSError:  # it is gone
             stats = PortStats()
         stats.rx_bytes -= ETH_HLEN * stats.rx_packets
         stats.rx_dropped += self.counts.rx_dropped
