@@ -13,10 +13,12 @@
 #include <arpa/inet.h>
 #include <net/ethernet.h>
 
+/* A key or a mask: the header behind Ethernet is ARP where `ipv4` is NULL. */
 static void put_match(union message *m, uint16_t type, uint32_t in_port, uint16_t eth_type,
 		      const struct ovs_key_ipv4 *ipv4)
 {
 	const struct ovs_key_ethernet any = { { 0 }, { 0 } };
+	const struct ovs_key_arp any_arp = { 0 };
 	const uint32_t at = begin_nest(m, type);
 
 	put_u32(m, OVS_KEY_ATTR_RECIRC_ID, type == OVS_FLOW_ATTR_MASK ? UINT32_MAX : 0);
@@ -25,6 +27,8 @@ static void put_match(union message *m, uint16_t type, uint32_t in_port, uint16_
 	put(m, OVS_KEY_ATTR_ETHERTYPE, &eth_type, sizeof eth_type);
 	if (ipv4)
 		put(m, OVS_KEY_ATTR_IPV4, ipv4, sizeof *ipv4);
+	else
+		put(m, OVS_KEY_ATTR_ARP, &any_arp, sizeof any_arp);
 	end_nest(m, at);
 }
 
