@@ -12,6 +12,7 @@ from ovsdp_cuse.wire.attributes import AttributeSet, Nested
 from ovsdp_cuse.wire.datapath import IFNAMSIZ
 from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.structure import FixedStruct
+from ovsdp_cuse.wire.tunnel import VxlanExt
 from ovsdp_cuse.wire.values import (
     Integer,
     IntegerArray,
@@ -79,13 +80,6 @@ class VportUpcallAttr(IntEnum):
     FAIL = 1
 
 
-class VxlanExtension(IntEnum):
-    """OVS_VXLAN_EXT_*."""
-
-    UNSPEC = 0
-    GBP = 1
-
-
 class VportStats(NamedTuple):
     """struct ovs_vport_stats: packets, bytes, errors and drops of the interface."""
 
@@ -114,7 +108,7 @@ TUNNEL_OPTIONS = AttributeSet(
     "OVS_TUNNEL_ATTR",
     {
         TunnelAttr.DST_PORT: u16(),
-        TunnelAttr.EXTENSION: Nested(AttributeSet("OVS_VXLAN_EXT", {VxlanExtension.GBP: u32()})),
+        TunnelAttr.EXTENSION: Nested(AttributeSet("OVS_VXLAN_EXT", {VxlanExt.GBP: u32()})),
     },
 )
 
