@@ -7,6 +7,7 @@ net/openvswitch/flow_netlink.c of Linux 6.1.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from errno import EINVAL
 from typing import Final
 
@@ -38,16 +39,27 @@ class KeyAttributes:
     """The attributes of one key or mask.
 
     payloads: what is there and not understood yet. tags: the fields of the VLAN tags, as a part
-    of a key or mask. before: all that was ever there by number, the last of each; the kernel looks
-    at those too, see `_mask_tag`.
+    of a key or mask. depth: how many tags there are. before: all that was ever there by number, the
+    last of each; the kernel looks at those too, see `_mask_tag`.
     """
 
-    __slots__ = ("before", "payloads", "tags")
+    __slots__ = ("before", "depth", "payloads", "tags")
 
     def __init__(self) -> None:
         self.payloads: dict[int, bytes] = {}
         self.before: dict[int, bytes] = {}
         self.tags = 0
+        self.depth = 0
+
+    def locate(self, data: bytes, path: tuple[int, ...]) -> tuple[int, ...]:
+        """The path to one of these attributes in their `data`, led through the tags before it."""
+        levels = [data]
+        for _tag in range(self.depth):
+            levels.append(dict(_pairs(levels[-1])).get(_ENCAP, b""))
+        for depth in range(self.depth, 0, -1):
+            if path and path[0] in dict(_pairs(levels[depth])):
+                return (_ENCAP,) * depth + path
+        return path
 
 
 def parse_key_attributes(data: bytes, unwrap: bool = True) -> KeyAttributes:
@@ -58,15 +70,12 @@ def parse_key_attributes(data: bytes, unwrap: bool = True) -> KeyAttributes:
     attributes = KeyAttributes()
     payloads = attributes.payloads
     _collect_key(data, payloads)
-    for tpid, tci, name in TAGS if unwrap else ():
-        if not _is_tagged(payloads):
-            break
-        tag = _key_tag(payloads, name)
-        attributes.tags |= tpid.place(int.from_bytes(payloads[_ETHERTYPE], "big"))
-        attributes.tags |= tci.place(tag)
-        _collect_key(_unwrap(attributes), payloads)
-        if not tag & VLAN_CFI:
-            break
+    if unwrap and _is_tagged(payloads):
+        try:
+            _unwrap_key(attributes)
+        except DatapathError as error:
+            error.path = (_ENCAP,) * attributes.depth + error.path
+            raise
     return attributes
 
 
@@ -75,16 +84,16 @@ def parse_mask_attributes(data: bytes, key: KeyAttributes) -> KeyAttributes:
     attributes = KeyAttributes()
     payloads = attributes.payloads
     _collect_mask(data, payloads)
-    tags = VLAN_TCI.ones | CVLAN_TCI.ones  # A tag, or that there is none, is always matched.
+    attributes.tags = (
+        VLAN_TCI.ones | CVLAN_TCI.ones
+    )  # A tag, or that there is none, always matches.
     if _ENCAP in payloads:
         attributes.before = {**key.before, **key.payloads}
-        for tpid, tci, name in TAGS:
-            if _ENCAP not in payloads:
-                break
-            _check_tagged(key, tci, name)
-            tags = tci.replace(tags | tpid.ones, _mask_tag(payloads, attributes.before, name))
-            _collect_mask(_unwrap(attributes), payloads)
-    attributes.tags = tags
+        try:
+            _unwrap_mask(attributes, key)
+        except DatapathError as error:
+            error.path = (_ENCAP,) * attributes.depth + error.path
+            raise
     return attributes
 
 
@@ -111,6 +120,30 @@ def _collect_mask(data: bytes, payloads: dict[int, bytes]) -> None:
             payloads[number] = payload
 
 
+def _unwrap_key(attributes: KeyAttributes) -> None:
+    payloads = attributes.payloads
+    for tpid, tci, name in TAGS:
+        if not _is_tagged(payloads):
+            break
+        tag = _key_tag(payloads, name)
+        attributes.tags |= tpid.place(int.from_bytes(payloads[_ETHERTYPE], "big"))
+        attributes.tags |= tci.place(tag)
+        _collect_key(_unwrap(attributes), payloads)
+        if not tag & VLAN_CFI:
+            break
+
+
+def _unwrap_mask(attributes: KeyAttributes, key: KeyAttributes) -> None:
+    payloads = attributes.payloads
+    for tpid, tci, name in TAGS:
+        if _ENCAP not in payloads:
+            break
+        _check_tagged(key, tci, name)
+        tag = _mask_tag(payloads, attributes.before, name)
+        attributes.tags = tci.replace(attributes.tags | tpid.ones, tag)
+        _collect_mask(_unwrap(attributes), payloads)
+
+
 def _is_tagged(payloads: dict[int, bytes]) -> bool:
     return (
         _ETHERTYPE in payloads
@@ -121,8 +154,9 @@ def _is_tagged(payloads: dict[int, bytes]) -> bool:
 
 def _unwrap(attributes: KeyAttributes) -> bytes:
     """Take the attributes of a tag away; what it held in ENCAP."""
-    payloads, before = attributes.payloads, attributes.before
-    before.update(payloads)
+    payloads = attributes.payloads
+    attributes.before.update(payloads)
+    attributes.depth += 1
     for number in (_ETHERTYPE, _VLAN):
         payloads.pop(number, None)
     return payloads.pop(_ENCAP)
@@ -172,6 +206,10 @@ def _mask_tag(payloads: dict[int, bytes], before: dict[int, bytes], name: str) -
             EINVAL, f"the mask {tci:#06x} of the {name} TCI has not the bit {VLAN_CFI:#x}", (_VLAN,)
         )
     return tci
+
+
+def _pairs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((number, payload) for _offset, number, payload in walk(data))
 
 
 class _Sizes:

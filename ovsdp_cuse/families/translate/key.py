@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.translate.attributes import (
-    TAGS,
     KeyAttributes,
     exact_mask,
     parse_key_attributes,
@@ -24,9 +23,7 @@ from ovsdp_cuse.families.translate.fields import (
     metadata_fields,
 )
 from ovsdp_cuse.families.translate.validate import check_key, check_mask
-from ovsdp_cuse.wire.attributes import walk
 from ovsdp_cuse.wire.flow import FlowAttr
-from ovsdp_cuse.wire.key import KeyAttr
 
 __all__ = [
     "Match",
@@ -53,20 +50,10 @@ def parse_match(key: bytes, mask: bytes | None) -> Match:
     begins with FlowAttr.KEY or FlowAttr.MASK.
     """
     attributes, fields = _parse_key(key)
-    of_mask = mask
-    bits = 0
-    if of_mask is None:
-        of_mask = exact_mask(key)
+    if mask is None:
         bits = exact_tunnel(fields)
-    try:
-        mask_attributes = parse_mask_attributes(of_mask, attributes)
-        bits = mask_fields(mask_attributes, fields, bits)
-        check_mask(fields, attributes.payloads, bits, mask_attributes.payloads)
-    except DatapathError as error:
-        where, data = (FlowAttr.KEY, key) if mask is None else (FlowAttr.MASK, mask)
-        error.path = (where, *_locate(data, error.path))
-        raise
-    return Match(fields, bits)
+        return Match(fields, _parse_mask(exact_mask(key), attributes, fields, bits, FlowAttr.KEY))
+    return Match(fields, _parse_mask(mask, attributes, fields, 0, FlowAttr.MASK))
 
 
 def parse_exact_key(key: bytes) -> int:
@@ -84,23 +71,27 @@ def parse_metadata(key: bytes) -> int:
 
 
 def _parse_key(data: bytes) -> tuple[KeyAttributes, int]:
+    attributes = None
     try:
         attributes = parse_key_attributes(data)
         fields = key_fields(attributes)
         check_key(fields, attributes.payloads)
     except DatapathError as error:
-        error.path = (FlowAttr.KEY, *_locate(data, error.path))
+        path = error.path if attributes is None else attributes.locate(data, error.path)
+        error.path = (FlowAttr.KEY, *path)
         raise
     return attributes, fields
 
 
-def _locate(data: bytes, path: tuple[int, ...]) -> tuple[int, ...]:
-    """The path to an attribute of a key, led through the tags that it is behind."""
-    tags: tuple[int, ...] = ()
-    for _tag in TAGS:
-        payloads = {number: payload for _offset, number, payload in walk(data)}
-        if not path or path[0] in payloads or KeyAttr.ENCAP not in payloads:
-            break
-        tags += (KeyAttr.ENCAP,)
-        data = payloads[KeyAttr.ENCAP]
-    return tags + path
+def _parse_mask(data: bytes, key: KeyAttributes, fields: int, bits: int, where: FlowAttr) -> int:
+    """The mask of a key; `bits`: what to begin with, `where`: what errors are found in."""
+    attributes = None
+    try:
+        attributes = parse_mask_attributes(data, key)
+        mask = mask_fields(attributes, fields, bits)
+        check_mask(fields, key.payloads, mask, attributes.payloads)
+    except DatapathError as error:
+        path = error.path if attributes is None else attributes.locate(data, error.path)
+        error.path = (where, *path)
+        raise
+    return mask
