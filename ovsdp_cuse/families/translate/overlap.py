@@ -119,12 +119,13 @@ def parse_overlapping(payloads: Mapping[int, bytes], parse: Callable[[int, bytes
         parsed = parse(number, payloads[number])
         for field in _fields_of(number, payloads[number]):
             if field in _PLACES:
+                written = _to_bytes(field, parsed)
                 start = _PLACES[field]
-                union[start : start + field.size] = _to_bytes(field, parsed)
+                union[start : start + len(written)] = written
             else:
                 fields = (fields & ~field.ones) | (parsed & field.ones)
     for field, start in _PLACES.items():
-        fields |= _from_bytes(field, bytes(union[start : start + field.size]))
+        fields |= _from_bytes(field, bytes(union[start : start + _size(field)]))
     return fields
 
 
@@ -145,13 +146,18 @@ def _fields(parts: tuple[Part, ...]) -> tuple[k.NumberField | k.BytesField, ...]
 
 def _to_bytes(field: k.NumberField | k.BytesField, key: int) -> bytes:
     value = field.get(key)
-    return value if isinstance(value, bytes) else value.to_bytes(field.size, _order_of(field))
+    return value if isinstance(value, bytes) else value.to_bytes(_size(field), _order_of(field))
 
 
 def _from_bytes(field: k.NumberField | k.BytesField, value: bytes) -> int:
     if isinstance(field, k.BytesField):
         return field.place(value)
-    return field.place(int.from_bytes(value, _order_of(field)))
+    return int.from_bytes(value, _order_of(field)) << field.shift & field.ones
+
+
+def _size(field: k.Field) -> int:
+    """The kernel has 32 bits for the labels that are there, of which three are used."""
+    return 4 if field is k.MPLS_LABEL_BITS else field.size
 
 
 def _order_of(field: k.Field) -> Literal["little", "big"]:
