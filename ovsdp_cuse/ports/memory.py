@@ -186,7 +186,6 @@ class MemoryPorts:
             raise DatapathError(EAFNOSUPPORT, f"there are no ports of type {spec.type}")
         interface = entry.interface
         port = MemoryPort(spec.type, interface.name, interface.ifindex, lambda: self._closed(entry))
-        port.options = spec.options
         port.mtu = interface.mtu
         entry.port = port
         entry.interface = replace(interface, is_promiscuous=True)

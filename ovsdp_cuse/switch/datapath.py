@@ -237,6 +237,7 @@ class Datapath:
 
     def _miss(self, packet: Packet) -> None:
         self.counters.missed += 1
+        packet.cut = 0  # trunc is for outputs and userspace actions
         if not self.send_upcall(Upcall(True, packet, 0)):
             self.drops[DropReason.UPCALL_LOST] += 1
 

@@ -13,10 +13,10 @@ So after a batch a port calls `self.received()`, which flushes all ports that ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EOPNOTSUPP
-from typing import Any, NewType, Protocol
+from typing import NewType, Protocol
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.switch.packet import Packet
@@ -61,7 +61,8 @@ class Port(ABC):
         self.dp_ifindex = 0
         self.netns_id: int | None = None
         """The id of the namespace that the interface is in, None where it is the daemon's own."""
-        self.options: Mapping[int, Any] | None = None
+        self.options: bytes | None = None
+        """What OVS_VPORT_ATTR_OPTIONS tells; None for a kind that has none."""
         self.mtu = 1500
         self.upcall_pids: tuple[int, ...] = ()
         self.upcall_successes = 0
@@ -94,7 +95,7 @@ class Port(ABC):
         """Send what is queued."""
         return
 
-    def set_options(self, options: Mapping[int, Any]) -> None:
+    def set_options(self, options: bytes) -> None:
         """Change what OVS_VPORT_ATTR_OPTIONS says; EOPNOTSUPP for a kind that has no options."""
         raise DatapathError(EOPNOTSUPP, f"a port of type {self.type} has no options to change")
 
@@ -123,7 +124,7 @@ class PortSpec:
 
     type: int
     name: str
-    options: Mapping[int, Any] | None = None
+    options: bytes | None = None
     ifindex: int = 0
 
 

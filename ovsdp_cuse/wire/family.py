@@ -102,9 +102,9 @@ class FamilySchema:
         header = GENERIC_HEADER.parse(data)
         if not start <= header.length <= len(data):
             raise DatapathError(EINVAL, f"nlmsg_len {header.length} is not in {start}..{len(data)}")
-        attributes = self.attributes_of(header.command).parse(
-            data[: header.length], start, strict_layout=True
-        )
+        # The last attribute of an upcall is not padded with OVS_DP_F_UNALIGNED.
+        whole = data[: header.length].ljust((header.length + 3) & ~3, b"\0")
+        attributes = self.attributes_of(header.command).parse(whole, start, strict_layout=True)
         return Message(
             header.type,
             header.command,

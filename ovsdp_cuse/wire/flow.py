@@ -91,5 +91,6 @@ FLOW = FamilySchema(
             FlowAttr.UFID: UfidValue(minimum=1),
             FlowAttr.UFID_FLAGS: u32(),
         },
+        maximum=FlowAttr.PAD,
     ),
 )

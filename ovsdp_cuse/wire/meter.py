@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from errno import ERANGE
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.structure import FixedStruct
@@ -57,28 +55,13 @@ class MeterStats(NamedTuple):
     n_bytes: int
 
 
-class StatsValue(Structure):
-    """A struct ovs_flow_stats that a client may send, so the kernel looks at its length."""
-
-    def __init__(self) -> None:
-        super().__init__(FixedStruct("QQ", MeterStats))
-
-    def decode(self, payload: bytes, strict: bool) -> Any:
-        value = super().decode(payload, strict)
-        if isinstance(value, bytes):
-            raise DatapathError(
-                ERANGE, f"Attribute failed policy validation: {len(value)} bytes, 16 needed"
-            )
-        return value
-
-
 BAND = AttributeSet(
     "OVS_BAND_ATTR",
     {
         BandAttr.TYPE: u32(),
         BandAttr.RATE: u32(),
         BandAttr.BURST: u32(),
-        BandAttr.STATS: StatsValue(),
+        BandAttr.STATS: Structure(FixedStruct("QQ", MeterStats), checked=True),
     },
 )
 
@@ -96,7 +79,7 @@ METER = FamilySchema(
         {
             MeterAttr.ID: u32(),
             MeterAttr.KBPS: Flag(),
-            MeterAttr.STATS: StatsValue(),
+            MeterAttr.STATS: Structure(FixedStruct("QQ", MeterStats), checked=True),
             MeterAttr.BANDS: Unparsed(BANDS),
             MeterAttr.USED: u64(),
             MeterAttr.CLEAR: Flag(),

@@ -260,20 +260,28 @@ class PidArray(IntegerArray):
 class Structure(Value):
     """A fixed structure; of a longer payload the beginning counts.
 
-    These are what the kernel tells, and has no policy for: a shorter payload, which only a client
-    could send, is kept as bytes.
+    Most of these are what the kernel tells, and has no policy for: a shorter payload, which only a
+    client could send, is kept as bytes. checked: whether there is a policy, so that it is ERANGE.
     """
 
     policy_type = None
 
-    def __init__(self, structure: FixedStruct[Any]) -> None:
+    def __init__(self, structure: FixedStruct[Any], checked: bool = False) -> None:
         super().__init__()
         self._structure = structure
+        self._checked = checked
         self._size = structure.size
         self._pack = structure.pack
 
     def decode(self, payload: bytes, strict: bool) -> Any:
-        return self._structure.parse(payload) if len(payload) >= self._size else payload
+        if len(payload) >= self._size:
+            return self._structure.parse(payload)
+        if self._checked:
+            raise DatapathError(
+                ERANGE,
+                f"Attribute failed policy validation: {len(payload)} bytes, {self._size} needed",
+            )
+        return payload
 
     def encode(self, obj: Any) -> bytes:
         return self._pack(*obj)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from ovsdp_cuse.wire.attributes import AttributeSet, Nested
+from ovsdp_cuse.wire.attributes import AttributeSet, Nested, Unparsed
 from ovsdp_cuse.wire.datapath import IFNAMSIZ
 from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.structure import FixedStruct
@@ -124,9 +124,9 @@ VPORT = FamilySchema(
             VportAttr.PORT_NO: u32(),
             VportAttr.TYPE: TypeValue(),
             VportAttr.NAME: String(IFNAMSIZ - 1),
-            VportAttr.OPTIONS: Nested(TUNNEL_OPTIONS),
+            VportAttr.OPTIONS: Unparsed(Nested(TUNNEL_OPTIONS)),
             VportAttr.UPCALL_PID: IntegerArray(),
-            VportAttr.STATS: Structure(FixedStruct("QQQQQQQQ", VportStats)),
+            VportAttr.STATS: Structure(FixedStruct("QQQQQQQQ", VportStats), checked=True),
             VportAttr.IFINDEX: s32(0),
             VportAttr.NETNSID: s32(),
             VportAttr.UPCALL_STATS: Nested(

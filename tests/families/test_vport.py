@@ -165,7 +165,7 @@ async def test_set(ports: Handle) -> None:
     assert (await answer(ports, VportCmd.GET, {NAME: "a"})).attributes[PID] == (9, 8)
     for attributes, errno in (
         ({TYPE: INTERNAL}, EINVAL),
-        ({OPTIONS: {}}, EOPNOTSUPP),
+        ({OPTIONS: b""}, EOPNOTSUPP),
         ({PID: ()}, EINVAL),
         ({PID: (1, 2, 3)}, EINVAL),
     ):
