@@ -19,6 +19,8 @@ from bench.servers import NodeKind, daemon
 OURS, KERNEL = "ovsdp-cuse", "kernel module"
 NETLINK = "netlink"
 """What the C programs call AF_NETLINK."""
+MODULES = ("cuse", "openvswitch", "tun", "veth")
+"""Of the virtual machine's kernel, which has loaded nothing yet."""
 
 
 @contextmanager
@@ -27,12 +29,12 @@ def peers(
 ) -> Iterator[dict[str, tuple[str, Namespace]]]:
     """Name -> how a C program calls it, and the namespace of its ports; the daemon comes first."""
     with ExitStack() as stack:
+        if with_kernel:
+            output("modprobe", "--all", *MODULES)
         switch = stack.enter_context(namespace())
         server = stack.enter_context(daemon(kind, directory, switch))
         found = {OURS: (str(server.node), switch)}
         if with_kernel:
-            output("modprobe", "openvswitch")
-            output("modprobe", "veth")
             found[KERNEL] = (NETLINK, stack.enter_context(namespace()))
         yield found
 
