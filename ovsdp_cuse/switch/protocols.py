@@ -10,7 +10,7 @@ from typing import Final
 
 ETH_P_802_3_MIN: Final = 0x0600
 """Below this, what stands for the EtherType is a length."""
-ETH_P_802_2: Final = 0x0001
+ETH_P_802_2: Final = 0x0004
 """The EtherType in a flow key of a frame that has none (a length and 802.2 LLC)."""
 ETH_P_IP: Final = 0x0800
 ETH_P_ARP: Final = 0x0806

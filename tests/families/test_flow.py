@@ -230,14 +230,15 @@ async def test_a_dump(flows: Handle) -> None:
     for port in range(1, 101):
         await answer(flows, FlowCmd.NEW, {KEY: key(port), ACTIONS: output(port)})
     *dumped, done = await ask(flows, FlowCmd.GET, {}, flags=DUMP)
-    ports = [struct.unpack("=4xI", m.attributes[ACTIONS])[0] for m in dumped if is_flow(m)]
+    ports = [struct.unpack("=4xI", attributes_of(m)[ACTIONS])[0] for m in dumped]
     assert sorted(ports) == list(range(1, 101))
     assert errnos([done]) == [0]
 
 
-def is_flow(reply: Reply) -> bool:
+def attributes_of(reply: Reply) -> dict[int, Any]:
     assert isinstance(reply, Message)
-    return reply.command == FlowCmd.GET
+    assert reply.command == FlowCmd.GET
+    return reply.attributes
 
 
 async def test_a_dump_of_no_datapath_ends_with_an_error(flows: Handle) -> None:

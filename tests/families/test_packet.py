@@ -52,7 +52,7 @@ TRUNC_20 = pack_attribute(ActionAttr.TRUNC, u32(20))
 
 
 class World:
-    """A daemon with datapath x, and two ports in it, a (1) and b (2), whose upcalls `handle` gets."""
+    """A daemon with datapath x, and ports a (1) and b (2) in it, whose upcalls `handle` gets."""
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
