@@ -82,6 +82,9 @@ class Receiver:
 
     def __init__(self, slots: Slots) -> None:
         self.buffers = slots.buffers
+        first = HEADROOM - VNET_HEADER_SIZE
+        self.views = [(buffer, (memoryview(buffer)[first:],)) for buffer in slots.buffers]
+        """Each slot with where its vnet header and frame go, for readv(2)."""
         count = len(slots.buffers)
         self._iovecs = bytearray(IOVEC.size * count)
         self._control = bytearray(AUXDATA.size * count)

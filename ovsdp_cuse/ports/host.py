@@ -32,10 +32,11 @@ from ovsdp_cuse.ports.interfaces import (
 from ovsdp_cuse.ports.kind import Host, HostPort, PortKind
 from ovsdp_cuse.ports.netdev import NetdevKind
 from ovsdp_cuse.ports.rtnetlink import IFF_UP, Link, RouteSocket
-from ovsdp_cuse.ports.tap import TapKind
+from ovsdp_cuse.ports.tap import TapKind, TapPort
 from ovsdp_cuse.switch.port import (
     Interface,
     NoEvents,
+    Port,
     PortEvents,
     PortSpec,
 )
@@ -80,8 +81,7 @@ class HostPorts:
 
     def close(self) -> None:
         """Close all ports that are still open, and everything else."""
-        for port in list(self._ports):
-            port.close()
+        self.close_ports(list(self._ports))
         self._epoll.close()
         self._watch.close()
         self._host.route.close()
@@ -102,6 +102,18 @@ class HostPorts:
         port.on_close = partial(self._forget, port)
         self._add_source(port.fileno(), partial(self._receive, port))
         return port
+
+    def close_ports(self, ports: Iterable[Port]) -> None:
+        """Close several ports; many TAPs are deleted together, which is much faster."""
+        ports = list(ports)
+        taps = [port for port in ports if isinstance(port, TapPort) and port.netns_id is None]
+        if len(taps) > 1:
+            for tap in taps:
+                self._forget(tap)
+            with suppress(OSError):  # one of them is gone: then so it is for each by itself
+                self._host.route.delete_links(tap.ifindex for tap in taps)
+        for port in ports:
+            port.close()
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""

@@ -7,7 +7,7 @@ Internal ports can always be opened. A NETDEV port opens an interface that was d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from errno import EAFNOSUPPORT, EBUSY, EINVAL, ENODEV
 from typing import Final, NamedTuple
@@ -190,6 +190,11 @@ class MemoryPorts:
         entry.port = port
         entry.interface = replace(interface, is_promiscuous=True)
         return port
+
+    def close_ports(self, ports: Iterable[Port]) -> None:
+        """Close several ports."""
+        for port in ports:
+            port.close()
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""

@@ -1,15 +1,19 @@
 """rtnetlink: asking the kernel of interfaces, and hearing of their changes, on plain sockets.
 
-pyroute2 knows the messages; its sockets bring an event loop of their own, so they are not used.
+pyroute2 makes the requests; its sockets bring an event loop of their own, so they are not used.
+Answers are parsed by hand: they come by thousands, of a hundred attributes we want eight, and this
+is 20 times as fast.
 Layouts: rtnetlink(7), <linux/if_link.h>.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from errno import ENODEV
 from typing import Any, Final
@@ -51,7 +55,12 @@ ERROR: Final = struct.Struct("=i")
 
 IFINFOMSG: Final = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, index, flags, change."""
+IFLA_ADDRESS: Final = 1
+IFLA_IFNAME: Final = 3
+IFLA_MTU: Final = 4
+IFLA_MASTER: Final = 10
 IFLA_STATS64: Final = 23
+IFLA_PROMISCUITY: Final = 30
 IFLA_NEW_NETNSID: Final = 45
 IFLA_NEW_IFINDEX: Final = 49
 
@@ -88,19 +97,22 @@ class Link:
     @classmethod
     def parse(cls, message: bytes) -> Link:
         """From an RTM_NEWLINK message, its header included."""
-        parsed = ifinfmsg(message)
-        parsed.decode()
-        mac = parsed.get_attr("IFLA_ADDRESS")
+        _family, hardware, ifindex, flags, _change = IFINFOMSG.unpack_from(message, HEADER.size)
+        found = attributes_in(message, IFINFOMSG.size)
         return cls(
-            ifindex=parsed["index"],
-            name=os.fsdecode(parsed.get_attr("IFLA_IFNAME")),  # bytes where they are no UTF-8
-            mac=bytes.fromhex(mac.replace(":", "")) if isinstance(mac, str) else b"",
-            mtu=parsed.get_attr("IFLA_MTU") or 0,
-            flags=parsed["flags"],
-            hardware=parsed["ifi_type"],
-            master=parsed.get_attr("IFLA_MASTER") or 0,
-            promiscuity=parsed.get_attr("IFLA_PROMISCUITY") or 0,
+            ifindex=ifindex,
+            name=os.fsdecode(found[IFLA_IFNAME].rstrip(b"\0")),
+            mac=found.get(IFLA_ADDRESS, b""),
+            mtu=_number(found.get(IFLA_MTU)),
+            flags=flags,
+            hardware=hardware,
+            master=_number(found.get(IFLA_MASTER)),
+            promiscuity=_number(found.get(IFLA_PROMISCUITY)),
         )
+
+
+def _number(payload: bytes | None) -> int:
+    return int.from_bytes(payload or b"", sys.byteorder)
 
 
 def messages_in(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -197,11 +209,22 @@ class RouteSocket:
         message["attrs"] = list(attributes)
         self.send_message(RTM_SETLINK, 0, message)
 
+    def delete_links(self, ifindexes: Iterable[int]) -> None:
+        """Delete interfaces together, by a group that is made for them.
+
+        One by one each would wait for the kernel to be sure that nobody uses it, some 20 ms.
+        """
+        group = secrets.randbelow(1 << 31) | 1 << 31  # nobody else's
+        for ifindex in ifindexes:
+            self.set_link(ifindex, ("IFLA_GROUP", group))
+        message = ifinfmsg()
+        message["attrs"] = [("IFLA_GROUP", group)]
+        self.send_message(RTM_DELLINK, 0, message)
+
     def stats(self, ifindex: int, netns_id: int | None = None) -> PortStats:
         """The counters of an interface, of the namespace with this id where it is not this one.
 
-        Raises OSError, ENODEV where there is none. This is read for each port of a dump, so it is
-        parsed by hand: 20 times as fast.
+        Raises OSError, ENODEV where there is none.
         """
         if netns_id is not None:
             return self._stats_elsewhere(ifindex, netns_id)

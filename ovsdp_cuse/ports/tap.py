@@ -16,7 +16,6 @@ from errno import EAFNOSUPPORT, EBUSY, EEXIST, EINVAL, EIO, ENODEV
 from typing import Final
 
 from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.ports.batch import FRAME_ROOM
 from ovsdp_cuse.ports.kind import Host, HostPort, refusals
 from ovsdp_cuse.ports.rtnetlink import Link
 from ovsdp_cuse.switch.names import NAME_MAXIMUM, validate_name
@@ -60,12 +59,6 @@ class TapPort(HostPort):
         self.mtu, self.flags = link.mtu, link.flags
         self._host = host
         self._descriptor = descriptor
-        size = VNET_HEADER_SIZE + FRAME_ROOM
-        start = HEADROOM - VNET_HEADER_SIZE
-        self._views = [
-            (buffer, (memoryview(buffer)[start : start + size],))
-            for buffer in host.receiver.buffers
-        ]
 
     def fileno(self) -> int:
         """The TAP's descriptor."""
@@ -77,7 +70,7 @@ class TapPort(HostPort):
         receive = self.receive
         end = HEADROOM - VNET_HEADER_SIZE
         try:
-            for buffer, view in self._views:
+            for buffer, view in self._host.receiver.views:
                 length = os.readv(descriptor, view)
                 packet = Packet(buffer, HEADROOM, end + length)
                 packet.owned = True  # until the batch is done with nobody else has this slot
@@ -152,9 +145,14 @@ class TapKind:
                     host.route.set_link(link.ifindex, ("IFLA_TXQLEN", QUEUE_LENGTH))
             except OSError as error:
                 os.close(descriptor)
-                if error.errno == EBUSY and host.route.link(spec.name) is not None:
+                if error.errno != EBUSY:
+                    raise
+                if host.route.link(spec.name) is not None:
                     error.errno = EEXIST
-                raise
+                    raise
+                raise DatapathError(
+                    EBUSY, f"interface index {spec.ifindex} is in use already"
+                ) from error
         return TapPort(descriptor, link, host)
 
 

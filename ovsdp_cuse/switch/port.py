@@ -13,7 +13,7 @@ So after a batch a port calls `self.received()`, which flushes all ports that ha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from errno import EOPNOTSUPP
 from typing import NewType, Protocol
@@ -186,6 +186,9 @@ class PortProvider(Protocol):
         cannot be a port, EBUSY for one that is a port already or has another master, or for an
         index in use, EPERM without privileges.
         """
+
+    def close_ports(self, ports: Iterable[Port]) -> None:
+        """Close several ports: many are closed together much faster than one by one."""
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""
