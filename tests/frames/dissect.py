@@ -46,7 +46,7 @@ def dissect(frame: bytes) -> Fields:
     if isinstance(layer, Dot3):
         snap = layer.getlayer(SNAP)
         if snap is None or snap.OUI:
-            return _clean(fields | {"eth_type": 1})
+            return _clean(fields | {"eth_type": 4})
         eth_type, layer = snap.code, snap.payload
     else:
         eth_type, layer = layer.type, layer.payload
