@@ -21,8 +21,9 @@ from ovsdp_cuse.switch.flow_hash import flow_hash
 from ovsdp_cuse.switch.key import IP_FRAG, PRIORITY, SKB_MARK, TP_DST, TP_SRC
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.upcall import Upcall
-from ovsdp_cuse.wire.attributes import NLA_HEADER_SIZE, Attributes
+from ovsdp_cuse.wire.attributes import NLA_HEADER_SIZE, Attributes, walk
 from ovsdp_cuse.wire.datapath import DpFeature
+from ovsdp_cuse.wire.key import KeyAttr
 from ovsdp_cuse.wire.netlink import OVS_HEADER_SIZE, OVS_MESSAGE_HEADER
 from ovsdp_cuse.wire.packet import (
     PACKET,
@@ -126,7 +127,13 @@ async def execute(request: Request) -> Answer:
     packet.hash = attributes.get(_HASH, 0) & _HASH_BITS or None
     with _within(_KEY):
         metadata = parse_metadata(attributes[_KEY])
-    if not extract_userspace(packet, metadata):
+    told = {number for _offset, number, _payload in walk(attributes[_KEY])}
+    if not extract_userspace(
+        packet,
+        metadata,
+        has_ct_ipv4=KeyAttr.CT_ORIG_TUPLE_IPV4 in told,
+        has_ct_ipv6=KeyAttr.CT_ORIG_TUPLE_IPV6 in told,
+    ):
         raise DatapathError(EINVAL, "the packet is malformed, or has not this key", (_PACKET,))
     with _within(_ACTIONS):
         parsed = parse_actions(attributes[_ACTIONS], packet.key)

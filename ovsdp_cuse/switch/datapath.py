@@ -10,7 +10,7 @@ Every packet that goes nowhere is counted in `drops`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import EBUSY, EFBIG, EINVAL
 from random import Random
 from typing import TYPE_CHECKING, NewType
@@ -22,15 +22,14 @@ from ovsdp_cuse.switch.execution import Execution
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.flow_hash import flow_hash
 from ovsdp_cuse.switch.flow_table import Flow, FlowActions, FlowTable
-from ovsdp_cuse.switch.key import IN_PORT, IP_FRAG, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
+from ovsdp_cuse.switch.key import IN_PORT, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
 from ovsdp_cuse.switch.layers import OffloadError
 from ovsdp_cuse.switch.meter import MeterTable
 from ovsdp_cuse.switch.microflow import MicroflowCache
 from ovsdp_cuse.switch.offload import complete_checksum, is_gso, segments
-from ovsdp_cuse.switch.packet import VIRTIO_NET_HDR_GSO_UDP, Packet
+from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_NO_MAXIMUM, Port, PortNo
 from ovsdp_cuse.switch.program import compile_actions
-from ovsdp_cuse.switch.protocols import OVS_FRAG_TYPE_LATER
 from ovsdp_cuse.switch.upcall import Upcall
 
 if TYPE_CHECKING:
@@ -260,27 +259,8 @@ def _complete(upcall: Upcall) -> list[Upcall]:
     packet = upcall.packet
     if not packet.has_offload:
         return [upcall]
-    is_fragmented = packet.offload.gso_type & ~0x80 == VIRTIO_NET_HDR_GSO_UDP
+    if is_gso(packet):
+        return [replace(upcall, packet=segment) for segment in segments(packet)]
     packet = packet.clone()
-    if not is_gso(packet):
-        complete_checksum(packet)
-        parts = [packet]
-    else:
-        parts = segments(packet)
-    upcalls = []
-    for number, part in enumerate(parts):
-        # The key was extracted from the whole, which looks like a first fragment.
-        later = is_fragmented and number
-        part.key = IP_FRAG.replace(packet.key, OVS_FRAG_TYPE_LATER) if later else packet.key
-        part.hash, part.mru, part.cut = packet.hash, packet.mru, packet.cut
-        upcalls.append(
-            Upcall(
-                upcall.is_miss,
-                part,
-                upcall.pid,
-                upcall.userdata,
-                upcall.actions,
-                upcall.egress_tunnel_port,
-            )
-        )
-    return upcalls
+    complete_checksum(packet)
+    return [replace(upcall, packet=packet)]
