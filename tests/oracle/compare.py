@@ -5,7 +5,8 @@ Bytes are compared, but for what differs by nature:
 - the ids of families and groups that nlctrl tells (peers.py translates those in headers);
 - the text of an extended acknowledgement, and where it has none, whether there is one: texts are
   our own. Where the kernel says at which byte of the request the trouble is, so do we;
-- a packet's hash, whose function has a secret; a small one was chosen by the tests. Its bits count;
+- a packet's hash, whose function has a secret, but for small ones, which the tests have chosen.
+  What kind of hash it is counts;
 - interface indexes, but for those that the tests have chosen;
 - `used` times, of which both must tell within seconds of each other;
 - the order of a dump of flows, which has none, and where dumps are cut into datagrams.
@@ -38,6 +39,7 @@ from tests.oracle.messages import (
     Ctrl,
     Dp,
     Flow,
+    Key,
     Meter,
     Packet,
     Vport,
@@ -60,6 +62,7 @@ _NUMBERS = {
     PACKET: Packet,
     VPORT: Vport,
 }
+_KEYS = {FLOW: (Flow.KEY, Flow.MASK), PACKET: (Packet.KEY,)}
 _USED = {FLOW: Flow.USED, METER: Meter.USED}
 _COMMON_FLAGS = 0xFF
 
@@ -180,10 +183,33 @@ def _attribute_fields(family: int, ours: bytes, theirs: bytes) -> Iterator[tuple
             yield name, _hash(one), _hash(other)
         elif (family, number) == (VPORT, Vport.IFINDEX):
             yield name, _index(one), _index(other)
+        elif number in _KEYS.get(family, ()):
+            yield from _key_fields(name, family, one, other)
         elif family == NLCTRL and number in (Ctrl.FAMILY_ID, Ctrl.MCAST_GROUPS):
             yield name, _without_ids(number, one), _without_ids(number, other)
         else:
             yield name, one.hex(" ", -4), other.hex(" ", -4)
+
+
+def _key_fields(
+    name: str, family: int, ours: bytes, theirs: bytes
+) -> Iterator[tuple[str, str, str]]:
+    """The attributes of two flow keys or masks, in order. ENCAP is compared as bytes."""
+    here, there = attributes(ours), attributes(theirs)
+    if here is None or there is None:
+        yield name, ours.hex(), theirs.hex()
+        return
+    numbers, expected = ([number for number, _payload in key] for key in (here, there))
+    yield name, _key_names(numbers), _key_names(expected)
+    for number, (_number, one), (_other, other) in zip(numbers, here, there, strict=True):
+        if (family, number) == (PACKET, Key.DP_HASH):
+            yield f"{name}/DP_HASH", _hash(one), _hash(other)
+        else:
+            yield f"{name}/{Key(number).name}", one.hex(" ", -4), other.hex(" ", -4)
+
+
+def _key_names(numbers: Sequence[int]) -> str:
+    return " ".join(Key(number).name for number in numbers)
 
 
 def _hash(payload: bytes) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from struct import unpack_from
 
+from tests.oracle.generator.cases import Case
 from tests.oracle.messages import DATAPATH, DEL, DUMP, GET, head, message, numbered
-from tests.oracle.peers import Answers, Peer
-from tests.oracle.steps import FIRST_INDEX, INTERFACES, Pids, Scenario, Step
+from tests.oracle.peers import Answers, Peer, is_end
+from tests.oracle.steps import FIRST_INDEX, INTERFACES, Pids, Scenario, Script, Step
+
+CASES_IN_A_WRITE = 20
 
 
 def interface_commands() -> list[str]:
@@ -53,3 +57,51 @@ def clean(peer: Peer) -> None:
         if head(reply).type == DATAPATH:
             peer.ask(message(DATAPATH, DEL, dp=unpack_from("=i", reply, 20)[0]))
     peer.ask()
+
+
+def run_cases(peer: Peer, cases: Iterable[Case]) -> list[list[Answers]]:
+    """The answers to each message of each case, many messages in a write.
+
+    Every message asks for an acknowledgement, so what comes before it is its answer, upcalls too.
+    """
+    clean(peer)
+    # Misses come among the replies, too.
+    script = Script(Pids(peer.requests.pid, peer.requests.pid))
+    script.make_datapath()
+    script.make_ports()
+    run(peer, script.steps)
+    answers: list[list[Answers]] = []
+    try:
+        for batch in batches(cases):
+            answers += _run_batch(peer, batch)
+    finally:
+        clean(peer)
+    return answers
+
+
+def batches(cases: Iterable[Case]) -> Iterator[list[Case]]:
+    """Cases in lists of some."""
+    several = iter(cases)
+    while batch := list(islice(several, CASES_IN_A_WRITE)):
+        yield batch
+
+
+def _run_batch(peer: Peer, batch: list[Case]) -> list[list[Answers]]:
+    requests = [request for case in batch for request in case.messages]
+    told = peer.ask(*(numbered(request, number) for number, request in enumerate(requests, 1)))
+    replies: dict[int, list[bytes]] = {number: [] for number in range(1, len(requests) + 1)}
+    waiting: list[bytes] = []
+    for reply in told.replies:
+        waiting.append(reply)
+        if is_end(reply):
+            replies[head(reply).sequence] += waiting
+            waiting = []
+    assert not waiting, "something came after the last acknowledgement"
+    events: dict[int, list[bytes]] = {number: [] for number in replies}
+    for event in told.events:
+        events.setdefault(head(event).sequence, []).append(event)
+    assert events.keys() == replies.keys(), f"events of {events.keys() - replies.keys()}"
+    answers = iter(
+        Answers(tuple(replies[number]), tuple(events[number]), told.failure) for number in replies
+    )
+    return [list(islice(answers, len(case.messages))) for case in batch]

@@ -50,7 +50,9 @@ class Lists:
         self._pid = pid
         self._certain = certain
         self._fields = {node.number: node.content for node in _flat(of)}
-        self._makers: list[tuple[int, Callable[[int], Node]]] = [
+        there = self._fields
+        mpls = Key.MPLS in there
+        self._makers: list[tuple[float, Callable[[int], Node]]] = [
             (20, self._output),
             (8, self.userspace),
             (12, self._set),
@@ -58,17 +60,16 @@ class Lists:
             (8, self._push_vlan),
             (8, lambda _depth: Node(Action.POP_VLAN)),
             (3, self._push_mpls),
-            (3, self._add_mpls),
-            (4, self._pop_mpls),
-            (2, self._push_eth),
-            (3, lambda _depth: Node(Action.POP_ETH)),
+            (2, self._add_mpls),
+            (12 if mpls else 0.3, self._pop_mpls),
+            (1 if Key.ETHERNET in there else 6, self._push_eth),
+            (2, lambda _depth: Node(Action.POP_ETH)),
             (2, lambda _depth: Node(Action.PUSH_NSH, [Node(Key.NSH, nsh(random))])),
-            (2, lambda _depth: Node(Action.POP_NSH)),
+            (6 if Key.NSH in there else 0.2, lambda _depth: Node(Action.POP_NSH)),
             (3, lambda _depth: Node(Action.HASH, u32(0, random.getrandbits(32)))),
             (3, lambda _depth: Node(Action.RECIRC, u32(random.randrange(5)))),
             (4, self._trunc),
             (1, lambda _depth: Node(Action.METER, u32(random.randrange(9)))),
-            (1, lambda _depth: Node(Action.CT_CLEAR)),
             (4, self._sample),
             (4, self._clone),
             (4, self._check_pkt_len),
@@ -103,14 +104,14 @@ class Lists:
         """A field that may be set, and its value."""
         random = self._random
         there = [number for number in FIELD_SIZES if number in self._fields]
-        anything = random.random() < 0.1 or not there
+        anything = random.random() < 0.02 or not there
         number = random.choice(list(FIELD_SIZES) if anything else there)
         size = FIELD_SIZES[number]
         current = self._fields.get(number, b"")
         value = bytearray(some_bytes(random, size))
         if isinstance(current, bytes) and len(current) == size and number in FIRST_FIELD_BYTE:
             at = FIRST_FIELD_BYTE[Key(number)]
-            if random.random() < 0.9:  # the protocol and the fragment type must stay
+            if random.random() < 0.97:  # the protocol and the fragment type must stay
                 value[at], value[at + 3] = current[at], current[at + 3]
                 value[at - 4 : at] = (
                     current[at - 4 : at] if number == Key.IPV6 else value[at - 4 : at]
@@ -127,13 +128,13 @@ class Lists:
         random = self._random
         number, value = self._field()
         mask = bytearray(some_bytes(random, len(value)))
-        if number in FIRST_FIELD_BYTE and random.random() < 0.9:
+        if number in FIRST_FIELD_BYTE and random.random() < 0.97:
             at = FIRST_FIELD_BYTE[Key(number)]
             mask[at] = mask[at + 3] = 0
             if number == Key.IPV6:
                 mask[at - 4] = mask[at - 3] = 0
         masked = value
-        if random.random() < 0.9:
+        if random.random() < 0.97:
             masked = bytes(a & b for a, b in zip(value, mask, strict=True))
         return Node(Action.SET_MASKED, [Node(number, masked + bytes(mask))])
 
@@ -159,7 +160,9 @@ class Lists:
         return Node(Action.PUSH_ETH, some_mac(self._random) + some_mac(self._random))
 
     def _trunc(self, _depth: int) -> Node:
-        return Node(Action.TRUNC, u32(self._random.choice((13, 14, 20, 60, 100, 70000))))
+        # Never less than the headers that may be popped: see cases.executions.
+        sizes = (60, 64, 100, 200, 70000) if self._certain else (14, 20, 60, 100, 70000)
+        return Node(Action.TRUNC, u32(self._random.choice(sizes)))
 
     def _inside(self, depth: int) -> list[Node]:
         return self.make(depth + 1) if depth < DEEPEST else []

@@ -34,8 +34,10 @@ from tests.oracle.messages import (
 )
 from tests.oracle.steps import Pids
 
-BENT = 0.35
+BENT = 0.3
 """How many cases have something wrong with them."""
+SHORTEST = 34
+"""Bytes of a frame that can lose its headers and still be one."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,13 @@ def _flow(random: Random, pids: Pids) -> Iterator[bytes]:
 
 
 def executions(seed: int, count: int, pids: Pids) -> Iterator[Case]:
-    """EXECUTE of frames with actions, whose result comes back by upcalls."""
-    frames = [*GOOD.values()] * 4 + [*BAD.values()]
+    """EXECUTE of frames with actions, whose result comes back by upcalls.
+
+    Frames that make Linux 6.1 itself stumble are left out: a packet with nothing left of it is a
+    BUG in skb_zerocopy(), three tags of which one was popped a WARNING in __ovs_nla_put_key().
+    """
+    good = [frame for label, frame in GOOD.items() if label != "three VLANs"]
+    frames = [frame for frame in good * 4 + [*BAD.values()] if len(frame) >= SHORTEST]
     for number in range(count):
         random = Random(f"{seed} execute {number}")
         yield Case(number, (_execute(random, random.choice(frames), pids),))
@@ -101,7 +108,8 @@ def _execute(random: Random, frame: bytes, pids: Pids) -> bytes:
     up = Lists(random, pids.requests, True, []).userspace(0).build()
     more = [
         attr(Packet.MRU, u16(random.choice((0, 1400)))) * (random.random() < 0.1),
-        attr(Packet.HASH, u64(random.randrange(4) << 32 | random.getrandbits(16))) * (random.random() < 0.1),
+        attr(Packet.HASH, u64(random.randrange(4) << 32 | random.getrandbits(16)))
+        * (random.random() < 0.1),
     ]
     return message(
         PACKET,

@@ -181,15 +181,17 @@ def key(random: Random) -> list[Node]:
 def mask(random: Random, of: list[Node]) -> list[Node]:
     """A mask for a key, most often one that the kernel takes."""
     nodes = []
-    careful = random.random() < 0.7
+    careful = random.random() < 0.9
     for node in of:
         chance = random.random()
-        exact = careful and node.number in (Key.ETHERTYPE, Key.VLAN, Key.ENCAP)
+        exact = careful and node.number in (Key.ETHERTYPE, Key.VLAN, Key.ENCAP, Key.IPV4, Key.IPV6)
         if not exact and chance < 0.2:
             continue
         if isinstance(node.content, list):
             nodes.append(Node(node.number, mask(random, node.content)))
-        elif exact or chance < 0.6:
+        elif node.number == Key.CT_STATE:
+            nodes.append(Node(node.number, u32(random.randrange(256))))
+        elif chance < 0.6 or (exact and node.number in (Key.ETHERTYPE, Key.VLAN)):
             nodes.append(Node(node.number, b"\xff" * len(node.content)))
         else:
             nodes.append(Node(node.number, _part(random, node.number, len(node.content))))
