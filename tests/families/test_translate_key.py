@@ -19,11 +19,20 @@ from ovsdp_cuse.families.translate.key import (
     parse_exact_key,
     parse_match,
     parse_metadata,
+    parse_packet_key,
 )
 from ovsdp_cuse.switch import key as k
 from ovsdp_cuse.wire.attributes import pack_attribute, walk
 from ovsdp_cuse.wire.flow import FlowAttr
-from ovsdp_cuse.wire.key import KEY, KEY_ATTRIBUTES, KEY_SIZES, KeyAttr, KeyEthernet
+from ovsdp_cuse.wire.key import (
+    KEY,
+    KEY_ATTRIBUTES,
+    KEY_SIZES,
+    KeyAttr,
+    KeyCtTupleIpv4,
+    KeyCtTupleIpv6,
+    KeyEthernet,
+)
 from tests.families.key_cases import (
     EVERY_KIND,
     IP_A,
@@ -161,6 +170,16 @@ def test_metadata_is_what_a_packet_does_not_show() -> None:
 def test_metadata_of_a_packet_without_ethernet_header_has_its_type() -> None:
     content = wire(EVERY_KIND["layer 3"])
     assert fields(parse_metadata(content)) == {"in_port": 1, "eth_type": 0x0800}
+
+
+def test_metadata_tells_which_tuples_were_given() -> None:
+    ipv4: Attributes = {KeyAttr.CT_ORIG_TUPLE_IPV4: KeyCtTupleIpv4(IP_A, IP_B, 1, 2, 6)}
+    ipv6: Attributes = {KeyAttr.CT_ORIG_TUPLE_IPV6: KeyCtTupleIpv6()}
+    assert parse_packet_key(b"") == (parse_metadata(b""), False, False)
+    assert parse_packet_key(wire(ipv4)) == (parse_metadata(wire(ipv4)), True, False)
+    assert parse_packet_key(wire(ipv6)) == (parse_metadata(b""), False, True)
+    told = fields(parse_metadata(wire(ipv4)))
+    assert (told["ct_orig_ipv4_src"], told["ct_orig_tp_dst"], told["ct_orig_proto"]) == (IP_A, 2, 6)
 
 
 def test_metadata_needs_nothing_and_minds_no_more_than_the_form() -> None:

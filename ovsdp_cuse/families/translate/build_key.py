@@ -42,8 +42,12 @@ _FIRST_PART: Final = (1 << 8 * k.FIRST_PART.size) - 1
 _FIRST_SIZE: Final = k.FIRST_PART.size
 _unpack_first: Final = k.FIRST_PART.unpack
 _TUNNEL_SHIFT: Final = k.TUN_PROTO.shift
+_TUN_PROTO: Final = k.TUN_PROTO.ones
 _LATER: Final = int(FragType.LATER)
 _CT_ORIG_PROTO: Final = k.CT_ORIG_PROTO.ones
+
+_NO_TUNNEL: Final = pack_attribute(KeyAttr.TUNNEL, build_tunnel(0))
+"""What a mask tells of no tunnel."""
 
 
 class Form(NamedTuple):
@@ -73,7 +77,7 @@ def build_key(key: int) -> bytes:
     """OVS_FLOW_ATTR_KEY and OVS_PACKET_ATTR_KEY as the kernel tells them: ovs_nla_put_key()."""
     layout = _layout(_form(key, key, False))
     built = layout.build(key)
-    if key >> _TUNNEL_SHIFT and key & k.TUN_PROTO.ones:
+    if key >> _TUNNEL_SHIFT and key & _TUN_PROTO:
         return _with_tunnel(built, layout.tunnel_at, key, key)
     return built
 
@@ -91,7 +95,10 @@ def build_mask(key: int, mask: int) -> bytes:
 
 
 def _with_tunnel(built: bytes, at: int, key: int, output: int) -> bytes:
-    tunnel = pack_attribute(KeyAttr.TUNNEL, build_tunnel(key, output))
+    if (key | output) >> _TUNNEL_SHIFT:
+        tunnel = pack_attribute(KeyAttr.TUNNEL, build_tunnel(key, output))
+    else:
+        tunnel = _NO_TUNNEL
     return built[:at] + tunnel + built[at:]
 
 
