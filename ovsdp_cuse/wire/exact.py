@@ -53,6 +53,7 @@ class Scalar(Value):
 
     def __init__(self, layout: str, shown: Callable[[Any], str] = str) -> None:
         super().__init__()
+        self.layout = layout
         self._struct = struct.Struct(layout)
         self._shown = shown
 
@@ -77,24 +78,24 @@ class Fields(Value):
         self, structure: FixedStruct[Any], many: bool = False, **shown: Callable[[Any], str]
     ) -> None:
         super().__init__()
-        self._structure = structure
-        self._many = many
+        self.structure = structure
+        self.many = many
         self._shown = shown
 
     def decode(self, payload: bytes, strict: bool) -> Any:
-        size = self._structure.size
-        if not self._many:
+        size = self.structure.size
+        if not self.many:
             check_size(len(payload), size)
-            return self._structure.parse(payload)
+            return self.structure.parse(payload)
         if len(payload) % size:
             raise DatapathError(EINVAL, f"{len(payload)} bytes, not a multiple of {size}")
-        return tuple(self._structure.parse(payload, at) for at in range(0, len(payload), size))
+        return tuple(self.structure.parse(payload, at) for at in range(0, len(payload), size))
 
     def encode(self, obj: Any) -> bytes:
-        return b"".join(map(self._structure.build, obj if self._many else (obj,)))
+        return b"".join(map(self.structure.build, obj if self.many else (obj,)))
 
     def format(self, obj: Any) -> str:
-        if self._many:
+        if self.many:
             return "[" + ", ".join(map(self._format_one, obj)) + "]"
         return self._format_one(obj)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from hypothesis import strategies as st
 
+from ovsdp_cuse.wire.actions import ActionList, MaskedKey, Shown
 from ovsdp_cuse.wire.attributes import Attributes, AttributeSet, Nested, NestedArray, Unparsed
+from ovsdp_cuse.wire.ct_limit import ZoneLimit, ZoneLimits
+from ovsdp_cuse.wire.exact import Fields, Scalar
 from ovsdp_cuse.wire.family import FamilySchema, Message
+from ovsdp_cuse.wire.key import KEY_ATTRIBUTES
 from ovsdp_cuse.wire.values import (
     Binary,
     Flag,
@@ -41,13 +46,46 @@ def values(value: Value) -> st.SearchStrategy[Any]:
         case Structure():
             size = len(value.encode(value.decode(bytes(4096), False)))
             return st.binary(min_size=size, max_size=size).map(lambda b: value.decode(b, False))
-        case Unparsed():
-            return st.binary(max_size=64).filter(lambda payload: len(payload) not in (1, 2, 3))
+        case Unparsed(inner=inner):
+            any_bytes = st.binary(max_size=64).filter(lambda payload: len(payload) not in (1, 2, 3))
+            return any_bytes | values(inner).map(inner.encode)
         case Nested(attributes=inner):
             return attributes(inner)
         case NestedArray(element=element):
             return st.dictionaries(st.integers(0, 2**14 - 1), values(element), max_size=4)
+        case ZoneLimits():
+            return st.lists(st.builds(ZoneLimit, S32, U32, U32), max_size=4).map(tuple)
+        case Scalar(layout=layout):
+            size = struct.calcsize(layout)
+            return st.binary(min_size=size, max_size=size).map(lambda b: value.decode(b, False))
+        case Fields(structure=structure, many=many):
+            size = structure.size
+            one = st.binary(min_size=size, max_size=size).map(structure.parse)
+            return st.lists(one, max_size=3).map(tuple) if many else one
+        case Shown(inner=inner):
+            return values(inner)
+        case ActionList():
+            return actions(value)
+        case MaskedKey():
+            return masked_keys()
     raise AssertionError(f"no strategy for {value!r}")
+
+
+@st.composite
+def actions(draw: st.DrawFn, of: ActionList) -> tuple[tuple[int, Any], ...]:
+    """Any list of actions; those in it are drawn when it is their turn, for they are deep."""
+    numbers = draw(st.lists(st.sampled_from(sorted(of.table)), max_size=3))
+    return tuple((number, draw(values(of.table[number]))) for number in numbers)
+
+
+def masked_keys() -> st.SearchStrategy[Any]:
+    """The number of a key's attribute that is a field, a value and a mask."""
+    fields = [
+        st.tuples(st.just(number), values(kind), values(kind))
+        for number, kind in KEY_ATTRIBUTES.table.items()
+        if isinstance(kind, Scalar) or (isinstance(kind, Fields) and not kind.many)
+    ]
+    return st.one_of(fields)
 
 
 def attributes(attribute_set: AttributeSet) -> st.SearchStrategy[Attributes]:
