@@ -49,11 +49,11 @@ from tests.oracle.messages import (
     head,
 )
 from tests.oracle.peers import Answers
-from tests.oracle.steps import FIRST_INDEX
+from tests.oracle.steps import INDEXES
 
 USED_TOLERANCE_MS = 20_000
 LARGEST_CHOSEN_HASH = 0xFFFF
-CHOSEN_INDEXES = {DP, *range(FIRST_INDEX, FIRST_INDEX + 20)}
+CHOSEN_INDEXES = {DP, *INDEXES.values()}
 _NUMBERS = {
     FLOW: Flow,
     METER: Meter,

@@ -7,7 +7,6 @@ as short as it can be. docs/differences.md shows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from struct import pack
 
@@ -83,16 +82,12 @@ def _strip(message: bytes) -> bytes:
     return pack("=I", start + len(kept)) + message[4:start] + kept
 
 
-def unknown(differences: Iterable[Difference], source: str) -> list[Difference]:
-    """The differences that are in no entry; the entries that are met remember the source."""
-    left = []
-    for difference in differences:
-        entry = next((known for known in KNOWN if known.matches(difference)), None)
-        if entry is None:
-            left.append(difference)
-        else:
-            entry.met.add(source)
-    return left
+def is_known(difference: Difference, source: str) -> bool:
+    """Whether a difference is in the list; its entry remembers that it was met."""
+    entry = next((known for known in KNOWN if known.matches(difference)), None)
+    if entry is not None:
+        entry.met.add(source)
+    return entry is not None
 
 
 def outlived(source: str) -> list[str]:

@@ -24,10 +24,10 @@ from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.registry import Registry
 from tests.contract.control import subscribe
 from tests.families.doors import Daemon, Handle
+from tests.namespaces import Namespace
 from tests.nodes.real import RealHandle
 from tests.oracle import messages
 from tests.oracle.messages import NLCTRL, NLMSG_DONE, NLMSG_ERROR, Ctrl, attr, head
-from tests.oracle.namespaces import Namespace
 
 T = TypeVar("T")
 
@@ -293,7 +293,7 @@ def drain(channel: Channel) -> tuple[tuple[bytes, ...], int]:
 
 def kernel_peer(namespace: Namespace, like: Peer) -> Peer:
     """The kernel, in a namespace, with the PIDs of another peer."""
-    with namespace.entered():
+    with namespace:
         return Peer(
             "the kernel", SocketChannel(like.requests.pid), SocketChannel(like.listener.pid)
         )

@@ -6,27 +6,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from struct import unpack_from
 
+from ovsdp_cuse.ports.memory import MemoryPorts
+from tests.namespaces import Namespace
 from tests.oracle.generator.cases import Case
 from tests.oracle.messages import DATAPATH, DEL, DUMP, GET, head, message, numbered
 from tests.oracle.peers import Answers, Peer, is_end
-from tests.oracle.steps import FIRST_INDEX, INTERFACES, Pids, Scenario, Script, Step
+from tests.oracle.steps import INDEXES, INTERFACES, Pids, Scenario, Script, Step
 
 CASES_IN_A_WRITE = 20
 
 
-def interface_commands() -> list[str]:
-    """Commands of ip(8) that make INTERFACES, with the same indexes and addresses everywhere."""
-    commands = []
-    for number, name in enumerate(INTERFACES, 1):
-        other = name.replace("p", "q")
-        commands += [
-            f"link add {name} index {FIRST_INDEX + number - 1} address 02:00:00:00:01:0{number} "
-            f"type veth peer name {other} index {FIRST_INDEX + 9 + number} "
-            f"address 02:00:00:00:02:0{number}",
-            f"link set {name} up",
-            f"link set {other} up",
-        ]
-    return commands
+def make_interfaces(namespace: Namespace) -> None:
+    """Make INTERFACES in a fresh namespace."""
+    for name in INTERFACES:
+        namespace.add_veth(name, name.replace("p", "q"))
+    made = {name: namespace.link(name).ifindex for name in INDEXES}
+    assert made == INDEXES
+
+
+def declare_interfaces(ports: MemoryPorts) -> None:
+    """The same in memory."""
+    for name, index in INDEXES.items():
+        ports.add_interface(name, ifindex=index)
 
 
 def run(peer: Peer, steps: Iterable[Step]) -> list[Answers]:

@@ -10,9 +10,9 @@ from tests.oracle import messages
 from tests.oracle.messages import DATAPATH, DP, VPORT, Dp, Vport, attr, message, text, u32
 
 INTERFACES = ("p1", "p2", "p3")
-"""Interfaces of both sides that scenarios may make ports of; veths, whose peers are q1, q2, q3."""
-FIRST_INDEX = 901
-"""p1 has 901, p2 902, p3 903; q1 has 911, and so on."""
+"""Interfaces that scenarios may make ports of: veths, whose other ends are q1, q2 and q3."""
+INDEXES = {"lo": 1, "q1": 2, "p1": 3, "q2": 4, "p2": 5, "q3": 6, "p3": 7}
+"""Their interface indexes, which they have where they are made in this order."""
 INTERNAL, NETDEV = 2, 1
 
 

@@ -42,8 +42,9 @@ SHORTEST = 34
 
 @dataclass(frozen=True)
 class Case:
-    """Messages that belong together; `number` and the seed make it again."""
+    """Messages that belong together; kind, number and the seed make it again."""
 
+    kind: str
     number: int
     messages: tuple[bytes, ...]
 
@@ -52,7 +53,7 @@ def flows(seed: int, count: int, pids: Pids) -> Iterator[Case]:
     """FLOW_NEW, GET of what was installed, sometimes SET, and DEL."""
     for number in range(count):
         random = Random(f"{seed} flow {number}")
-        yield Case(number, tuple(_flow(random, pids)))
+        yield Case("flow", number, tuple(_flow(random, pids)))
 
 
 def _flow(random: Random, pids: Pids) -> Iterator[bytes]:
@@ -95,7 +96,7 @@ def executions(seed: int, count: int, pids: Pids) -> Iterator[Case]:
     frames = [frame for frame in good * 4 + [*BAD.values()] if len(frame) >= SHORTEST]
     for number in range(count):
         random = Random(f"{seed} execute {number}")
-        yield Case(number, (_execute(random, random.choice(frames), pids),))
+        yield Case("execution", number, (_execute(random, random.choice(frames), pids),))
 
 
 def _execute(random: Random, frame: bytes, pids: Pids) -> bytes:

@@ -1,0 +1,1 @@
+"""The tests that need Linux's openvswitch module: they run in the virtual machine."""
