@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from ovsdp_cuse.switch.drops import DropReason, Drops
+from ovsdp_cuse.switch.drops import DropReason
 from ovsdp_cuse.switch.edits.link import is_ethernet, is_tagged, length, link
 from ovsdp_cuse.switch.offload import is_gso
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import Port
 from ovsdp_cuse.switch.protocols import ETHERNET_SIZE, VLAN_SIZE, VLAN_TYPES
-
-
-class Sender(Protocol):
-    """What output needs of a switchboard."""
-
-    @property
-    def ports(self) -> dict[int, Port]:
-        """The ports by number; the same dict for ever."""
-
-    @property
-    def drops(self) -> Drops:
-        """Where drops are counted; the same Counter for ever."""
-
-    def transmit(self, port: Port, packet: Packet) -> None:
-        """Give a packet to a port, and flush the port at the end of the batch."""
+from ovsdp_cuse.switch.switchboard import Sender
 
 
 def make_output(number: int, sender: Sender) -> Callable[[Packet], None]:

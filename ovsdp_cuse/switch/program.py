@@ -10,8 +10,8 @@ are those of do_execute_actions() of net/openvswitch/actions.c (Linux 6.1):
 - sample, clone and check_pkt_len run their lists on a copy with a flow key of its own, or, where
   they are the last action, in place.
 
-A datapath implements Switchboard. It makes packets with a valid key and calls a flow's program;
-`process` looks a packet up by its key and does the same again.
+A datapath implements Switchboard (switchboard.py). It makes packets with a valid key and calls a
+flow's program; its `process` looks a packet up by its key and does the same again.
 
 Every copy of a packet that goes nowhere is counted in `drops`, but for a copy that is left over at
 the end of a list which has sent others.
@@ -20,8 +20,6 @@ the end of a list which has sent others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from random import Random
-from typing import Protocol
 
 from ovsdp_cuse.switch.actions import (
     Action,
@@ -41,12 +39,13 @@ from ovsdp_cuse.switch.drops import DropReason
 from ovsdp_cuse.switch.edits import CannotApply, make_edit
 from ovsdp_cuse.switch.edits.link import length, update_key
 from ovsdp_cuse.switch.edits.ttl import decrement
-from ovsdp_cuse.switch.execution import Execution, Failed
+from ovsdp_cuse.switch.execution import Failed
 from ovsdp_cuse.switch.flow_hash import dp_hash, flow_hash, symmetric_hash
 from ovsdp_cuse.switch.key import DP_HASH, RECIRC_ID
-from ovsdp_cuse.switch.output import Sender, make_output
+from ovsdp_cuse.switch.output import make_output
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.packet_length import fits
+from ovsdp_cuse.switch.switchboard import Switchboard
 from ovsdp_cuse.switch.upcall import Upcall
 
 Program = Callable[[Packet], None]
@@ -57,46 +56,6 @@ Step = Callable[[Packet], bool | None]
 
 ALWAYS = 0xFFFFFFFF
 """The probability of a sample that is always taken."""
-
-
-class Meters(Protocol):
-    """What programs need of a meter table."""
-
-    def apply(self, meter_id: int, length: int, now_ms: int, /) -> bool:
-        """Whether to drop a packet of `length` bytes; a meter that there is not drops nothing."""
-
-
-class Switchboard(Sender, Protocol):
-    """What programs need of a datapath, beside ports, drops and `transmit`."""
-
-    @property
-    def meters(self) -> Meters:
-        """The meters; the same object for ever."""
-
-    @property
-    def execution(self) -> Execution:
-        """Made with the datapath's drops, kept as long as it."""
-
-    @property
-    def random(self) -> Random:
-        """What decides about samples."""
-
-    @property
-    def now_ms(self) -> int:
-        """The time, in milliseconds of CLOCK_MONOTONIC; read when a packet meets a meter."""
-
-    def send_upcall(self, upcall: Upcall) -> bool:
-        """Send an upcall; False where nobody gets it, which is counted here as UPCALL_LOST.
-
-        It has done with the packet when it returns. `packet.cut`, if not 0, says how many bytes of
-        the frame the upcall has at most. `packet.key` goes out as it is, even if it is not valid.
-        """
-
-    def process(self, packet: Packet) -> None:
-        """Look a packet up by its key, and run the flow's program or send a MISS upcall.
-
-        The packet belongs to it. Its recirc_id says that it comes from a program.
-        """
 
 
 def compile_actions(actions: Sequence[Action], board: Switchboard) -> Program:

@@ -139,7 +139,7 @@ def check(packet: Packet, actions: tuple[Action, ...], flow: tuple[Action, ...])
         assert 0 <= len(event.frame) < 10_000
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(st.sampled_from(FRAMES), OFFLOADS, ACTIONS, ACTIONS)
 def test_any_actions(
     frame: bytes, offload: Offload | None, actions: tuple[Action, ...], flow: tuple[Action, ...]
@@ -148,7 +148,7 @@ def test_any_actions(
     check(packet_of(frame, offload), actions, flow)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from(FRAMES), st.integers(14, 60), ACTIONS)
 def test_any_actions_on_frames_that_are_cut_off(
     frame: bytes, size: int, actions: tuple[Action, ...]
@@ -160,7 +160,7 @@ def test_any_actions_on_frames_that_are_cut_off(
     check(packet, actions, ())
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.binary(max_size=80), ETH_TYPES, ACTIONS)
 def test_any_actions_without_ethernet(
     frame: bytes, eth_type: int, actions: tuple[Action, ...]

@@ -58,7 +58,7 @@ def set_ipv4(value: int, mask: int) -> Callable[[Packet], None]:
             if not old & _FRAGMENT_OFFSET:
                 protocol = old >> _PROTOCOL_SHIFT & 0xFF
                 follow_ipv4(packet, protocol, old & _ADDRESSES, new & _ADDRESSES)
-            packet.hash = None
+            packet.hash = 0
         elif not always:
             return
         checksum = old >> _CHECKSUM_SHIFT & 0xFFFF

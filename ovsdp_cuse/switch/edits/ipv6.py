@@ -70,7 +70,7 @@ def set_ipv6(value: int, mask: int) -> Callable[[Packet], None]:
             protocol = IP_PROTO.get(key)
             if covered and protocol != IPPROTO_FRAGMENT:
                 follow_ipv6(packet, protocol, old & covered, new & covered)
-            packet.hash = None
+            packet.hash = 0
         buffer[at : at + IPV6_SIZE] = header_bytes
         if source:
             key = key & _KEEP_SRC | IPV6_SRC.place(header_bytes[8:24])

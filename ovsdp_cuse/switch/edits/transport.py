@@ -45,7 +45,7 @@ def set_tcp(value: int, mask: int) -> Callable[[Packet], None]:
         buffer = packet.buffer
         old = int.from_bytes(buffer[at : at + _PORTS_SIZE], "big")
         new = old & keep | new_ports
-        packet.hash = None
+        packet.hash = 0
         if new == old:
             return
         buffer[at : at + _PORTS_SIZE] = new.to_bytes(_PORTS_SIZE, "big")
@@ -68,7 +68,7 @@ def set_udp(value: int, mask: int) -> Callable[[Packet], None]:
         buffer = packet.buffer
         old = int.from_bytes(buffer[at : at + _PORTS_SIZE], "big")
         new = old & keep | new_ports
-        packet.hash = None
+        packet.hash = 0
         buffer[at : at + _PORTS_SIZE] = new.to_bytes(_PORTS_SIZE, "big")
         at += UDP_CHECKSUM
         check = buffer[at] << 8 | buffer[at + 1]
@@ -100,7 +100,7 @@ def set_sctp(value: int, mask: int) -> Callable[[Packet], None]:
             change = crc32c_change(old_bytes, new_bytes, packet.end - at - _PORTS_SIZE)
             changed = int.from_bytes(buffer[check : check + 4], "little") ^ change
             buffer[check : check + 4] = changed.to_bytes(4, "little")
-        packet.hash = None
+        packet.hash = 0
         _set_key(packet, new, _SOURCE | _DESTINATION)
 
     return edit
