@@ -14,24 +14,17 @@ from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.translate.actions import parse_actions
-from ovsdp_cuse.families.translate.key import build_key, parse_metadata
+from ovsdp_cuse.families.translate.key import build_key, parse_packet_key
 from ovsdp_cuse.families.vport import find_datapath
 from ovsdp_cuse.switch.extract import extract_userspace
 from ovsdp_cuse.switch.flow_hash import flow_hash
-from ovsdp_cuse.switch.key import IP_FRAG, PRIORITY, SKB_MARK, TP_DST, TP_SRC
+from ovsdp_cuse.switch.key import PRIORITY, SKB_MARK
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.upcall import Upcall
-from ovsdp_cuse.wire.attributes import NLA_HEADER_SIZE, Attributes, walk
+from ovsdp_cuse.wire.attributes import NLA_HEADER_SIZE, Attributes
 from ovsdp_cuse.wire.datapath import DpFeature
-from ovsdp_cuse.wire.key import KeyAttr
 from ovsdp_cuse.wire.netlink import OVS_HEADER_SIZE, OVS_MESSAGE_HEADER
-from ovsdp_cuse.wire.packet import (
-    PACKET,
-    PACKET_HASH_L4_BIT,
-    PACKET_HASH_SW_BIT,
-    PacketAttr,
-    PacketCmd,
-)
+from ovsdp_cuse.wire.packet import PACKET, PacketAttr, PacketCmd
 
 GROUP = MulticastGroup(106, "ovs_packet")
 
@@ -47,8 +40,6 @@ _MRU = int(PacketAttr.MRU)
 _LEN = int(PacketAttr.LEN)
 _HASH = int(PacketAttr.HASH)
 _UNALIGNED = int(DpFeature.UNALIGNED)
-_HASH_BITS = 0xFFFFFFFF
-_PORTS = TP_SRC.ones | TP_DST.ones
 
 
 class UpcallSender:
@@ -85,8 +76,9 @@ def build_upcall(dp_ifindex: int, upcall: Upcall, unaligned: bool) -> bytes | No
         attributes[_MRU] = packet.mru
     if told < size:
         attributes[_LEN] = size
-    kind = PACKET_HASH_SW_BIT | PACKET_HASH_L4_BIT if _has_ports(packet.key) else PACKET_HASH_SW_BIT
-    attributes[_HASH] = flow_hash(packet) | kind
+    if packet.hash is None:
+        flow_hash(packet)
+    attributes[_HASH] = packet.hash
     attributes[_PACKET] = bytes(packet.buffer[packet.start : packet.start + told])
     payload = PACKET.attributes.build(attributes)
     if unaligned and told & 3:
@@ -95,11 +87,6 @@ def build_upcall(dp_ifindex: int, upcall: Upcall, unaligned: bool) -> bytes | No
     command = PacketCmd.MISS if upcall.is_miss else PacketCmd.ACTION
     header = (size, PACKET.id, 0, 0, 0, command, PACKET.version, 0, dp_ifindex)
     return OVS_MESSAGE_HEADER.pack(*header) + payload
-
-
-def _has_ports(key: int) -> bool:
-    """Whether a flow's hash is of its ports too, so that it tells connections apart."""
-    return bool(key & _PORTS) and not key & IP_FRAG.ones
 
 
 @contextmanager
@@ -124,15 +111,11 @@ async def execute(request: Request) -> Answer:
             raise DatapathError(EINVAL, f"{PACKET.attributes.name_of(needed)} is missing")
     packet = Packet.of(attributes[_PACKET])
     packet.mru = attributes.get(_MRU, 0)
-    packet.hash = attributes.get(_HASH, 0) & _HASH_BITS or None
+    packet.hash = attributes.get(_HASH, 0)
     with _within(_KEY):
-        metadata = parse_metadata(attributes[_KEY])
-    told = {number for _offset, number, _payload in walk(attributes[_KEY])}
+        told = parse_packet_key(attributes[_KEY])
     if not extract_userspace(
-        packet,
-        metadata,
-        has_ct_ipv4=KeyAttr.CT_ORIG_TUPLE_IPV4 in told,
-        has_ct_ipv6=KeyAttr.CT_ORIG_TUPLE_IPV6 in told,
+        packet, told.metadata, has_ct_ipv4=told.has_ct_ipv4, has_ct_ipv6=told.has_ct_ipv6
     ):
         raise DatapathError(EINVAL, "the packet is malformed, or has not this key", (_PACKET,))
     with _within(_ACTIONS):

@@ -185,6 +185,8 @@ class Datapath:
 
     def _lookup(self, packet: Packet) -> Flow | None:
         """The flow of a packet; a miss is told to userspace."""
+        if packet.hash is not None:
+            flow_hash(packet)  # a look-up makes one, where userspace gave none
         key = packet.key
         flow = self.flows.lookup(key, hash(key))
         if flow is None:

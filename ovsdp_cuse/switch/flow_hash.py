@@ -37,6 +37,10 @@ _FLOW = _ADDRESSES | _PORTS
 _UNDIRECTED = ETH_TYPE.ones | IP_PROTO.ones
 _FRAGMENT = IP_FRAG.ones
 
+HASH_SW_BIT: Final = 1 << 32
+HASH_L4_BIT: Final = 1 << 33
+"""OVS_PACKET_HASH_*_BIT of net/openvswitch/datapath.h: computed by software; from the ports too."""
+
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio: spreads what differs in a few bits."""
 
@@ -50,12 +54,20 @@ def flow_hash(packet: Packet) -> int:
     """The hash, 32 bits and never 0; kept in the packet until an action changes the flow.
 
     Fragments of a packet have one hash, so for them it is without the ports, which the first has.
+    A hash that userspace has given counts where it says how it was made, as in skb_get_hash().
     """
     known = packet.hash
-    if known is None:
+    if not known or not known & (HASH_SW_BIT | HASH_L4_BIT):
         key = packet.key
-        known = packet.hash = _mix(hash(key & (_ADDRESSES if key & _FRAGMENT else _FLOW)))
-    return known
+        known = HASH_SW_BIT
+        if key & _FRAGMENT:
+            known |= _mix(hash(key & _ADDRESSES))
+        else:
+            known |= _mix(hash(key & _FLOW))
+            if key & _PORTS:
+                known |= HASH_L4_BIT
+        packet.hash = known
+    return known & 0xFFFFFFFF
 
 
 def symmetric_hash(packet: Packet) -> int:

@@ -53,7 +53,8 @@ class Packet:
     the frame holds (the kernel's SW_FLOW_KEY_INVALID). network, transport: offsets of the layers'
     headers from `start`, as extraction found them (extract.py says what they are where); who pushes
     or pulls headers and keeps the key, moves them too.
-    hash: of the flow, None until somebody asks. mru: the largest fragment that was put together,
+    hash: OVS_PACKET_ATTR_HASH: of the flow, with bits that say how it was made; None until somebody
+    asks, 0 where there is none. mru: the largest fragment that was put together,
     0 for none. cut: how many bytes the next output sends at most (trunc), 0 for all.
     link: (EtherType, whether tagged) of what the frame begins with, once actions have changed that
     and the key does not tell it; None while it does (edits/link.py).

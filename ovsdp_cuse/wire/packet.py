@@ -14,10 +14,6 @@ OVS_PACKET_VERSION = 1
 
 ETH_HLEN = 14
 
-PACKET_HASH_SW_BIT = 1 << 32
-PACKET_HASH_L4_BIT = 1 << 33
-"""Bits of PacketAttr.HASH beside the 32 of the hash: OVS_PACKET_HASH_*_BIT of datapath.h."""
-
 
 class PacketCmd(IntEnum):
     """enum ovs_packet_cmd."""

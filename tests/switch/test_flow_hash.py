@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
+from scapy.packet import Raw
 
-from ovsdp_cuse.switch.flow_hash import dp_hash, flow_hash, symmetric_hash
+from ovsdp_cuse.switch.flow_hash import (
+    HASH_L4_BIT,
+    HASH_SW_BIT,
+    dp_hash,
+    flow_hash,
+    symmetric_hash,
+)
 from ovsdp_cuse.switch.key import (
     ETH_TYPE,
     IP_PROTO,
@@ -91,9 +98,25 @@ def test_symmetric(network: Any, transport: Any) -> None:
 def test_the_hash_is_kept() -> None:
     """Until an action forgets it."""
     packet = of(V4 / TCP())
-    packet.hash = 7
+    packet.hash = HASH_SW_BIT | 7
     assert flow_hash(packet) == 7
-    assert packet.clone().hash == 7
+    assert packet.clone().hash == HASH_SW_BIT | 7
+
+
+@pytest.mark.parametrize("known", [None, 0, 7])
+def test_a_hash_that_does_not_say_how_it_was_made_is_made_anew(known: int | None) -> None:
+    packet, other = of(V4 / TCP()), of(V4 / TCP())
+    packet.hash = known
+    assert flow_hash(packet) == flow_hash(other) != 7
+    assert packet.hash == other.hash == flow_hash(other) | HASH_SW_BIT | HASH_L4_BIT
+
+
+def test_the_bits_tell_of_what_the_hash_is() -> None:
+    for frame, bits in ((V4 / TCP(), 3), (V4 / Raw(b"x"), 1), (IP(flags="MF") / UDP(), 1)):
+        packet = of(frame)
+        flow_hash(packet)
+        assert packet.hash is not None
+        assert packet.hash >> 32 == bits
 
 
 @given(
