@@ -16,14 +16,16 @@ from collections.abc import Iterator
 from errno import EAFNOSUPPORT, EFBIG, EINVAL, ENODEV, EOPNOTSUPP
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.datapath import GROUP as DATAPATH_GROUP
+from ovsdp_cuse.families.datapath import describe as describe_datapath
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Context, Request
 from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.port import OVSP_LOCAL, PORT_NO_MAXIMUM, Port, PortSpec
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
-from ovsdp_cuse.wire.datapath import DpFeature
-from ovsdp_cuse.wire.family import Message
+from ovsdp_cuse.wire.datapath import DATAPATH, DpCmd, DpFeature
+from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.vport import (
     VPORT,
     VportAttr,
@@ -217,7 +219,8 @@ class PortFollower:
     """Follows what happens to the interfaces of ports, and tells the multicast group of it.
 
     Nobody has asked for these notifications: their PID and sequence number are 0. The kernel tells
-    of an interface that vanishes; that it is renamed we tell as well, by OVS_VPORT_CMD_SET.
+    of an interface that vanishes; that it is renamed we tell as well, by OVS_VPORT_CMD_SET. A local
+    port's interface can be deleted here, though not in the kernel: its datapath goes with it.
     """
 
     def __init__(self, context: Context) -> None:
@@ -229,24 +232,29 @@ class PortFollower:
         datapath = switch.lookup(port.dp_ifindex)
         if datapath is None or datapath.ports.get(port.number) is not port:
             return
-        body = describe(switch, port, VportCmd.DEL)
-        switch.remove_port(port)
-        self._notify(body)
+        if port.number == OVSP_LOCAL:
+            gone = describe_datapath(switch, datapath, DpCmd.DEL)
+            switch.remove(datapath)
+            self._notify(DATAPATH, DATAPATH_GROUP.id, gone)
+        else:
+            body = describe(switch, port, VportCmd.DEL)
+            switch.remove_port(port)
+            self._notify(VPORT, GROUP.id, body)
 
     def port_renamed(self, port: Port, name: str) -> None:
         """The interface has another name."""
         switch = self._context.switch
         switch.rename_port(port, name)
-        self._notify(describe(switch, port, VportCmd.SET))
+        self._notify(VPORT, GROUP.id, describe(switch, port, VportCmd.SET))
 
     def port_changed(self, port: Port) -> None:
         """No message shows what has changed, so nobody is told."""
 
-    def _notify(self, body: Body) -> None:
+    def _notify(self, schema: FamilySchema, group: int, body: Body) -> None:
         message = Message(
-            VPORT.id, body.command, body.attributes, body.dp_ifindex, version=VPORT.version
+            schema.id, body.command, body.attributes, body.dp_ifindex, version=schema.version
         )
-        self._context.sessions.multicast(GROUP.id, VPORT.build(message))
+        self._context.sessions.multicast(group, schema.build(message))
 
 
 _W, _R, _T = DeviceOperation.WRITE, DeviceOperation.READ, DeviceOperation.TRANSACT

@@ -226,3 +226,25 @@ def summary(message: Reply) -> tuple[int, str, int, int]:
     assert isinstance(message, Message)
     attributes: Attributes = message.attributes
     return message.command, attributes[NAME], message.pid, message.sequence
+
+
+async def test_a_local_port_whose_interface_vanishes_takes_its_datapath_along(
+    ports: Handle,
+) -> None:
+    """An administrator can delete a TAP."""
+    context = ports.daemon.context
+    listener = ports.daemon.open()
+    for number in (101, 102):
+        group = context.registry.lookup_group(number)
+        assert group is not None
+        context.sessions.join(listener.session, group)
+    await answer(ports, VportCmd.NEW, A)
+    await listener.drain()
+    ports.daemon.ports.remove_interface("x")
+    (told,) = await listener.drain()
+    assert isinstance(told, Message)
+    assert (told.type, told.command, told.dp_ifindex, told.pid) == (DATAPATH.id, DpCmd.DEL, 1, 0)
+    assert [datapath.name for datapath in context.switch] == ["y"]
+    assert await error(ports, VportCmd.GET, {NAME: "a"}, 0) == ENODEV
+    await make(ports, "x")
+    context.switch.close()
