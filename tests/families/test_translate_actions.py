@@ -223,6 +223,8 @@ REJECTED: list[tuple[str, int, bytes]] = [
     ("recirc of another size", TCP_FLOW, raw(ActionAttr.RECIRC, bytes(5))),
     ("meter of another size", TCP_FLOW, raw(ActionAttr.METER, bytes(3))),
     ("drop of another size", TCP_FLOW, raw(OVS_ACTION_ATTR_DROP, b"")),
+    ("drop before an output", TCP_FLOW, raw(OVS_ACTION_ATTR_DROP, u32(5)) + OUTPUT),
+    ("drop twice", TCP_FLOW, raw(OVS_ACTION_ATTR_DROP, u32(5)) * 2),
     ("hash of another size", TCP_FLOW, raw(ActionAttr.HASH, bytes(4))),
     ("hash of an unknown kind", TCP_FLOW, hash_(2)),
     ("push_vlan of another size", TCP_FLOW, raw(ActionAttr.PUSH_VLAN, bytes(2))),

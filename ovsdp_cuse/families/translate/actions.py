@@ -19,7 +19,7 @@ from ovsdp_cuse.families.translate import nested_actions, set_actions, unsupport
 from ovsdp_cuse.families.translate.action_state import Copied, CopiedList, State, invalid
 from ovsdp_cuse.families.translate.header_actions import RULES
 from ovsdp_cuse.switch.actions import Action, Userspace
-from ovsdp_cuse.wire.action_attributes import MAXIMUM_DEPTH, ActionAttr
+from ovsdp_cuse.wire.action_attributes import MAXIMUM_DEPTH, OVS_ACTION_ATTR_DROP, ActionAttr
 from ovsdp_cuse.wire.attributes import NLA_HEADER_SIZE, NLA_TYPE_MASK, pack_attribute
 
 _unpack_header = struct.Struct("=HH").unpack_from
@@ -84,6 +84,8 @@ def _parse_list(data: bytes, state: State) -> CopiedList:
                 if wanted != length - NLA_HEADER_SIZE and wanted >= 0:
                     raise invalid(f"{len(payload)} bytes where there must be {wanted}")
                 actions.append(parse(state, payload))
+                if number == OVS_ACTION_ATTR_DROP and stop != end:
+                    raise invalid("drop: it must be the last action of its list")
                 size += (length + 3) & ~3
             else:
                 nested_rule = NESTED_RULES.get(number)
