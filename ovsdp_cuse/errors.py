@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno as _errno
 import os
+from types import TracebackType
 
 
 def errno_name(number: int) -> str:
@@ -49,3 +50,24 @@ class LayoutError(DatapathError):
     def __init__(self, message: str, path: tuple[int, ...] = ()) -> None:
         super().__init__(_errno.EINVAL, message, path)
         self.args = (message, path)
+
+
+class within:
+    """`with within(A, B):` leads the path of an error from inside through attributes A and B."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, *path: int) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, DatapathError):
+            error.path = (*self._path, *error.path)

@@ -8,7 +8,7 @@ from errno import EEXIST, EINVAL
 
 import pytest
 
-from ovsdp_cuse.errors import DatapathError, LayoutError
+from ovsdp_cuse.errors import DatapathError, LayoutError, within
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,11 @@ def test_text(error: DatapathError, text: str) -> None:
 def test_a_layout_error_is_einval() -> None:
     assert LayoutError("x").errno == EINVAL
     assert LayoutError("x").errno_name == "EINVAL"
+
+
+def test_within_leads_the_path_of_an_error() -> None:
+    with pytest.raises(DatapathError) as caught, within(1), within(2, 3):
+        raise DatapathError(errno.EINVAL, "wrong", (4,))
+    assert caught.value.path == (1, 2, 3, 4)
+    with pytest.raises(KeyError), within(1):
+        raise KeyError

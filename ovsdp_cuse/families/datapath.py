@@ -12,10 +12,9 @@ may surprise, and is the kernel's way:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP
 
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, within
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
 from ovsdp_cuse.switch.datapath import Datapath, Pid, Settings, validate_masks_cache_size
@@ -91,23 +90,13 @@ def change(settings: Settings, attributes: Attributes) -> None:
             (_USER_FEATURES,),
         )
     size = attributes.get(_MASKS_CACHE_SIZE, settings.masks_cache_size)
-    with _blaming(DpAttr.MASKS_CACHE_SIZE):
+    with within(DpAttr.MASKS_CACHE_SIZE):
         validate_masks_cache_size(size)
     settings.masks_cache_size = size
     settings.user_features = features
     pids = attributes.get(DpAttr.PER_CPU_PIDS)
     if features & _PER_CPU and pids is not None:
         settings.per_cpu_pids = tuple(map(Pid, _whole_pids(pids, DpAttr.PER_CPU_PIDS)))
-
-
-@contextmanager
-def _blaming(attribute: DpAttr) -> Iterator[None]:
-    """Say of what fails which attribute is to blame."""
-    try:
-        yield
-    except DatapathError as error:
-        error.path = (attribute,)
-        raise
 
 
 def _whole_pids(pids: tuple[int, ...], attribute: DpAttr) -> tuple[int, ...]:

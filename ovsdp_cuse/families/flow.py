@@ -14,10 +14,9 @@ A flow keeps the bytes of its key and mask as they are told, so that a dump only
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import EEXIST, EINVAL, ENOENT
 
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, within
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
 from ovsdp_cuse.families.translate.actions import parse_actions
@@ -74,16 +73,6 @@ def describe(flow: Flow, dp_ifindex: int, command: int, ufid_flags: int) -> Body
     return Body(command, attributes, dp_ifindex)
 
 
-@contextmanager
-def _within(attribute: int) -> Iterator[None]:
-    """Lead the path of an error through the attribute that was parsed."""
-    try:
-        yield
-    except DatapathError as error:
-        error.path = (attribute, *error.path)
-        raise
-
-
 def _given_ufid(attributes: Attributes) -> bytes | None:
     ufid = attributes.get(_UFID)
     return None if ufid is None else parse_ufid(ufid)
@@ -114,7 +103,7 @@ async def new(request: Request) -> Answer:
     mask_given = attributes.get(_MASK)
     key, mask = parse_match(attributes[_KEY], mask_given)
     ufid = _given_ufid(attributes)
-    with _within(_ACTIONS):
+    with within(_ACTIONS):
         parsed = parse_actions(attributes[_ACTIONS], key & mask)
     datapath = find_datapath(request)
     flows = datapath.flows
@@ -164,7 +153,7 @@ async def set_(request: Request) -> Answer:
     if _KEY in attributes:
         key, mask = parse_match(attributes[_KEY], attributes.get(_MASK))
         if _ACTIONS in attributes:
-            with _within(_ACTIONS):
+            with within(_ACTIONS):
                 parsed = parse_actions(attributes[_ACTIONS], key & mask)
     elif _ACTIONS in attributes:
         raise DatapathError(EINVAL, "actions are checked with the KEY, which is missing")

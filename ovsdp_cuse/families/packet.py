@@ -6,11 +6,9 @@ last attribute; with OVS_DP_F_UNALIGNED neither it nor the message is padded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import EINVAL
 
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, within
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.translate.actions import parse_actions
@@ -89,16 +87,6 @@ def build_upcall(dp_ifindex: int, upcall: Upcall, unaligned: bool) -> bytes | No
     return OVS_MESSAGE_HEADER.pack(*header) + payload
 
 
-@contextmanager
-def _within(attribute: int) -> Iterator[None]:
-    """Lead the path of an error through the attribute that was parsed."""
-    try:
-        yield
-    except DatapathError as error:
-        error.path = (attribute, *error.path)
-        raise
-
-
 async def execute(request: Request) -> Answer:
     """OVS_PACKET_CMD_EXECUTE: run actions on a packet.
 
@@ -112,13 +100,13 @@ async def execute(request: Request) -> Answer:
     packet = Packet.of(attributes[_PACKET])
     packet.mru = attributes.get(_MRU, 0)
     packet.hash = attributes.get(_HASH, 0)
-    with _within(_KEY):
+    with within(_KEY):
         told = parse_packet_key(attributes[_KEY])
     if not extract_userspace(
         packet, told.metadata, has_ct_ipv4=told.has_ct_ipv4, has_ct_ipv6=told.has_ct_ipv6
     ):
         raise DatapathError(EINVAL, "the packet is malformed, or has not this key", (_PACKET,))
-    with _within(_ACTIONS):
+    with within(_ACTIONS):
         parsed = parse_actions(attributes[_ACTIONS], packet.key)
     packet.priority = PRIORITY.get(packet.key)
     packet.mark = SKB_MARK.get(packet.key)
