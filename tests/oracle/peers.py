@@ -22,8 +22,9 @@ from typing import Any, Protocol, TypeVar
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.registry import Registry
+from ovsdp_cuse.families.session import Access
 from tests.contract.control import subscribe
-from tests.families.doors import Daemon, Handle
+from tests.families.doors import READ_WRITE, Daemon, Handle
 from tests.namespaces import Namespace
 from tests.nodes.real import RealHandle
 from tests.oracle import messages
@@ -61,11 +62,11 @@ class Channel(Protocol):
 
 
 class HandleChannel:
-    """A handle of a daemon in this process."""
+    """A handle of a daemon in this process; may_write: whether it is open for writing."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, may_write: bool = True) -> None:
         self._daemon = daemon
-        self._handle: Handle = daemon.open()
+        self._handle: Handle = daemon.open(READ_WRITE if may_write else Access.READ)
         self._handle.session.queue.limit = SPACE
         self.pid = self._handle.pid
 

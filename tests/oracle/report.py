@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ovsdp_cuse.families.describe import describe
 from ovsdp_cuse.families.registry import Registry
 from tests.oracle.compare import Difference, compare, explain
 from tests.oracle.differences import is_known, without_upcall_stats
@@ -30,11 +31,15 @@ class Report:
         """Compare two answers; the difference, known or not."""
         self.compared += 1
         difference = compare(label, written, without_upcall_stats(ours), theirs)
-        if difference is not None and not is_known(difference, self._source):
+        if difference is not None and not self._is_known(difference):
             self._kinds[difference.where, difference.ours[:30], difference.theirs[:30]] += 1
             if len(self._texts) < SHOWN:
                 self._texts.append(explain(self._registry, difference, ours, theirs))
         return difference
+
+    def _is_known(self, difference: Difference) -> bool:
+        words = describe(self._registry, difference.request)
+        return is_known(difference, " ".join(line.text for line in words), self._source)
 
     def check(self) -> None:
         """Fail where there was a difference that is not known."""

@@ -1,0 +1,1 @@
+"""Real conversations of Open vSwitch with Linux's openvswitch module: see README.md."""
