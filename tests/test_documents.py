@@ -50,6 +50,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @every_page
+def test_links_to_headings_lead_to_one(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        there = (page.parent / target if target else page).read_text()
+        headings = re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+        anchors = {
+            re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+        }
+        assert anchor in anchors
+
+
+@every_page
 def test_commands_exist(page: Path) -> None:
     for words in commands(page, "ovsdp-cuse"):
         known = command_line.params

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from ovsdp_cuse.wire.attributes import NestedArray
+from ovsdp_cuse.wire.actions import ACTIONS
+from ovsdp_cuse.wire.attributes import Nested, NestedArray, Unparsed
+from ovsdp_cuse.wire.exact import Fields, Scalar
+from ovsdp_cuse.wire.key import KEY, KEY_MPLS, KEY_PORTS, TUNNEL_KEY
+from ovsdp_cuse.wire.nsh import NSH
 from ovsdp_cuse.wire.values import Binary, Flag, IntegerArray, Value, s32, u16, u32
 from tools import protocol_page
 
@@ -51,8 +56,29 @@ def test_a_table_that_is_missing_is_told(
         (Binary(2), "bytes, at least 2"),
         (Binary(2, 5), "bytes, 2..5"),
         (Flag(), "nothing: it is there or not"),
+        (Binary(6, 6), "6 bytes"),
         (NestedArray(IntegerArray()), "array by index of: u32, any number of them"),
+        (Scalar("=I", hex), "u32"),
+        (Scalar("B"), "u8"),
+        (Scalar(">H"), "be16"),
+        (Scalar("!H"), "be16"),
+        (Scalar("16s"), "16 bytes"),
+        (Fields(KEY_PORTS), "structure of 4 bytes: src, dst"),
+        (Fields(KEY_MPLS, many=True), "any number of structures of 4 bytes: lse"),
+        (KEY, "attributes of a [flow key](#flow-keys-and-masks)"),
+        (Unparsed(TUNNEL_KEY), "attributes of a [tunnel key](#flow-keys-and-masks)"),
+        (Unparsed(ACTIONS), "[actions](#actions)"),
+        (Nested(NSH), "attributes"),
     ],
 )
 def test_what_an_attribute_holds(value: Value, description: str) -> None:
     assert protocol_page.describe(value) == description
+
+
+def test_what_many_hold_has_one_table() -> None:
+    page = protocol_page.PAGE.read_text()
+    for attribute in ("OVS_KEY_ATTR_IPV4", "OVS_TUNNEL_KEY_ATTR_TTL", "OVS_CT_ATTR_ZONE"):
+        assert len(re.findall(rf"^\| \d+ \| `{attribute}`", page, re.MULTILINE)) == 1
+    for action in range(1, 25):
+        assert re.search(rf"^\| {action} \| `OVS_ACTION_ATTR_", page, re.MULTILINE)
+    assert "UNSPEC" not in page

@@ -5,8 +5,8 @@ The page is written by hand but for what stands between
     <!-- table: NAME --> and <!-- end -->
 
 which is read off the tables that the daemon itself runs on: the ioctls, the families with their
-commands, attributes and groups. `--check` changes nothing, shows what would change, and fails
-where that is anything; a test runs it, so the page is never stale.
+commands, attributes and groups, flow keys and actions. `--check` changes nothing, shows what would
+change, and fails where that is anything; a test runs it, so the page is never stale.
 """
 
 from __future__ import annotations
@@ -14,15 +14,25 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import struct
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ovsdp_cuse.device.ioctl import IOCTL_TYPE
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
-from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.action_attributes import OVS_ACTION_ATTR_DROP, ActionAttr
+from ovsdp_cuse.wire.actions import ACTIONS, ActionList, MaskedKey, Shown
+from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
+from ovsdp_cuse.wire.ct_limit import ZONE_LIMIT, ZoneLimits
+from ovsdp_cuse.wire.exact import Fields, Scalar
+from ovsdp_cuse.wire.key import KEY_ATTRIBUTES
+from ovsdp_cuse.wire.structure import FixedStruct
+from ovsdp_cuse.wire.tunnel import TUNNEL
 from ovsdp_cuse.wire.values import (
     Binary,
     Flag,
@@ -47,6 +57,12 @@ IOCTLS = {
 }
 """Direction, argument, its meaning, and what the ioctl returns."""
 DIRECTIONS = {"_IOW": 1, "_IOR": 2, "_IOWR": 3}
+
+SECTIONS = {
+    KEY_ATTRIBUTES.name: "attributes of a [flow key](#flow-keys-and-masks)",
+    TUNNEL.name: "attributes of a [tunnel key](#flow-keys-and-masks)",
+}
+"""Sets that many others hold: they have their tables in a section of their own."""
 
 Rows = Iterable[Iterable[object]]
 
@@ -127,9 +143,27 @@ def attributes(family: Family) -> str:
     parts = []
     for attribute_set, where in sets:
         if attribute_set.table:
-            parts.append(f"Attributes of {where}:\n\n" + _attribute_table(attribute_set))
-            for holder, nested in _nested(attribute_set):
-                parts.append(f"In `{holder}`:\n\n" + _attribute_table(nested))
+            head = textwrap.fill(f"Attributes of {where}:", 100)
+            parts.append(f"{head}\n\n{_attribute_table(attribute_set)}")
+            parts += _tables_in(attribute_set, set(SECTIONS))
+    return "\n".join(parts)
+
+
+def keys() -> str:
+    """The attributes of a flow key, and of what is nested in it."""
+    parts = [_attribute_table(KEY_ATTRIBUTES)]
+    parts += _tables_in(KEY_ATTRIBUTES, {KEY_ATTRIBUTES.name})
+    return "\n".join(parts)
+
+
+def actions() -> str:
+    """The actions, and the attributes of those that have some."""
+    names = {int(action): f"OVS_ACTION_ATTR_{action.name}" for action in ActionAttr}
+    names[OVS_ACTION_ATTR_DROP] = "OVS_ACTION_ATTR_DROP"
+    values = dict(sorted(ACTIONS.table.items()))
+    rows = ((number, f"`{names[number]}`", describe(value)) for number, value in values.items())
+    parts = [table(("number", "action", "holds"), rows)]
+    parts += _nested_tables(values, names, set(SECTIONS))
     return "\n".join(parts)
 
 
@@ -139,17 +173,34 @@ def _attribute_table(attribute_set: AttributeSet) -> str:
         (
             (number, f"`{attribute_set.name_of(number)}`", describe(value))
             for number, value in attribute_set.table.items()
+            if attribute_set.names[number] != "UNSPEC"
         ),
     )
 
 
-def _nested(attribute_set: AttributeSet) -> Iterator[tuple[str, AttributeSet]]:
-    for number, value in attribute_set.table.items():
-        while isinstance(value, NestedArray):
-            value = value.element
-        if isinstance(value, Nested):
-            yield attribute_set.name_of(number), value.attributes
-            yield from _nested(value.attributes)
+def _nested_tables(
+    values: Mapping[int, Value], names: Mapping[int, str], told: set[str]
+) -> Iterator[str]:
+    """A table for each set that is nested in these values, but for those that have been told."""
+    for number, value in values.items():
+        inner = _inner(value)
+        if isinstance(inner, Nested) and inner.attributes.name not in told:
+            told.add(inner.attributes.name)
+            yield f"In `{names[number]}`:\n\n" + _attribute_table(inner.attributes)
+            yield from _tables_in(inner.attributes, told)
+
+
+def _tables_in(attribute_set: AttributeSet, told: set[str]) -> Iterator[str]:
+    names = {number: attribute_set.name_of(number) for number in attribute_set.table}
+    return _nested_tables(attribute_set.table, names, told)
+
+
+def _inner(value: Value) -> Value:
+    """What a value is under what only says how it is taken or shown, or that there are many."""
+    match value:
+        case NestedArray(element=inner) | Unparsed(inner=inner) | Shown(inner=inner):
+            return _inner(inner)
+    return value
 
 
 def describe(value: Value) -> str:
@@ -165,30 +216,59 @@ def describe(value: Value) -> str:
             natural = natural if signed else (0, (1 << 8 * size) - 1)
             name = kind.name.lower() if kind is not None else ""
             return name if (lowest, highest) == natural else f"{name}, {lowest}..{highest}"
+        case Scalar(layout=layout):
+            return _number(layout)
         case String(maximum=maximum):
             return f"string, at most {maximum} bytes and its NUL"
         case Binary(minimum=minimum, maximum=None):
             return f"bytes, at least {minimum}" if minimum else "bytes"
         case Binary(minimum=minimum, maximum=maximum):
-            return f"bytes, {minimum}..{maximum}"
+            return f"{minimum} bytes" if minimum == maximum else f"bytes, {minimum}..{maximum}"
         case Flag():
             return "nothing: it is there or not"
         case Structure():
             example = value.decode(bytes(4096), False)
             return f"structure of {len(value.encode(example))} bytes: {', '.join(example._fields)}"
+        case Fields(structure=structure, many=many):
+            return _structure(structure, many)
+        case ZoneLimits():
+            return _structure(ZONE_LIMIT, many=True)
         case NestedArray(element=element):
             return f"array by index of: {describe(element)}"
-        case Nested():
-            return "attributes"
+        case Unparsed(inner=inner) | Shown(inner=inner):
+            return describe(inner)
+        case ActionList():
+            return "[actions](#actions)"
+        case MaskedKey():
+            return f"{SECTIONS[KEY_ATTRIBUTES.name]}: one, its value and then its mask"
+        case Nested(attributes=inner):
+            return SECTIONS.get(inner.name, "attributes")
     raise TypeError(f"{type(value).__name__} has no description")
 
 
+def _number(layout: str) -> str:
+    """A number or bytes, of a `struct` format."""
+    size = struct.calcsize(layout)
+    if layout.endswith("s"):
+        return f"{size} bytes"
+    return f"be{8 * size}" if layout[0] in ">!" else f"u{8 * size}"
+
+
+def _structure(structure: FixedStruct[Any], many: bool) -> str:
+    kind = "any number of structures" if many else "structure"
+    return f"{kind} of {structure.size} bytes: {', '.join(structure.into._fields)}"
+
+
+WHOLE = {"ioctls": ioctls, "families": families, "keys": keys, "actions": actions}
+"""What is of no family, or of many."""
+
+
 def build(name: str) -> str:
-    """The table of a name: `ioctls`, `families`, or a family's name with .commands, .attributes.
+    """The table of a name: one of WHOLE, or a family's name with .commands, .attributes.
 
     Raises KeyError where there is none.
     """
-    found = {"ioctls": ioctls, "families": families}.get(name)
+    found = WHOLE.get(name)
     if found is not None:
         return found()
     by_name = {family.schema.name: family for family in BUILT_IN}
@@ -203,7 +283,7 @@ def update(page: str) -> str:
 
 def missing(page: str) -> set[str]:
     """The tables that the page should have and has not."""
-    wanted = {"ioctls", "families"}
+    wanted = set(WHOLE)
     for family in BUILT_IN:
         wanted |= {f"{family.schema.name}.commands", f"{family.schema.name}.attributes"}
     return wanted - {match["name"] for match in MARKED.finditer(page)}
