@@ -36,7 +36,7 @@ def test_a_layout_error_is_einval() -> None:
 
 def test_within_leads_the_path_of_an_error() -> None:
     with pytest.raises(DatapathError) as caught, within(1), within(2, 3):
-        raise DatapathError(errno.EINVAL, "wrong", (4,))
+        raise DatapathError(EINVAL, "wrong", (4,))
     assert caught.value.path == (1, 2, 3, 4)
     with pytest.raises(KeyError), within(1):
         raise KeyError

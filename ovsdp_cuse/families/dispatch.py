@@ -7,6 +7,11 @@ exception but DatapathError leaves here, and cancellation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+
 from ovsdp_cuse.families.device_door import DeviceDoor, Ioctl, IoctlResult
 from ovsdp_cuse.families.packet import UpcallSender
 from ovsdp_cuse.families.request import Context
@@ -14,8 +19,28 @@ from ovsdp_cuse.families.session import Access, Owner, Session
 from ovsdp_cuse.families.stream_door import StreamDoor
 from ovsdp_cuse.families.tap import Tap
 from ovsdp_cuse.families.vport import PortFollower
+from ovsdp_cuse.switch.datapath import Datapath
+
+log = structlog.get_logger(__name__)
 
 __all__ = ["Dispatcher", "Ioctl", "IoctlResult"]
+
+
+FAILURES_INTERVAL_S = 1.0
+"""At most one failure is logged in this time: a packet that meets a bug seldom comes alone."""
+
+
+def _log_failure() -> Callable[[Datapath], None]:
+    last = -FAILURES_INTERVAL_S
+
+    def log_failure(datapath: Datapath) -> None:
+        nonlocal last
+        now = monotonic()
+        if now - last >= FAILURES_INTERVAL_S:
+            last = now
+            log.exception("a packet met a bug", datapath=datapath.name)
+
+    return log_failure
 
 
 class Dispatcher:
@@ -29,6 +54,7 @@ class Dispatcher:
     def __init__(self, context: Context, tap: Tap | None = None) -> None:
         self.context = context
         context.switch.send_upcall = UpcallSender(context)
+        context.switch.on_failure = _log_failure()
         context.ports.events = PortFollower(context)
         self._tap = tap
         stream = StreamDoor(context, tap)

@@ -180,8 +180,10 @@ class Datapath:
         """Run actions on a packet that userspace sent, whose key has been extracted."""
         self.now_ms = self._switch.clock()
         packet.in_port = IN_PORT.get(packet.key)
-        compile_actions(actions, self)(packet)
-        self.flush()
+        try:
+            compile_actions(actions, self)(packet)
+        finally:
+            self.flush()
 
     def _lookup(self, packet: Packet) -> Flow | None:
         """The flow of a packet; a miss is told to userspace."""
@@ -213,26 +215,31 @@ class Datapath:
         priority, mark = PRIORITY.shift, SKB_MARK.shift
 
         def receive(packet: Packet) -> None:
-            packet.in_port = number
-            self.now_ms = clock()
-            if not (packet.priority or packet.mark):
-                flow = find(packet)
-                if flow is not None:
-                    # As much as a hit of the mask cache is, and counted as one.
-                    flows.mask_hit += 1
-                    flows.cache_hits += 1
-                    flow.mask.hits += 1
-                    hit(flow, packet)
+            # Others' packets are in the same batch, in the same memory: it must come to its end.
+            try:
+                packet.in_port = number
+                self.now_ms = clock()
+                if not (packet.priority or packet.mark):
+                    flow = find(packet)
+                    if flow is not None:
+                        # As much as a hit of the mask cache is, and counted as one.
+                        flows.mask_hit += 1
+                        flows.cache_hits += 1
+                        flow.mask.hits += 1
+                        hit(flow, packet)
+                        return
+                metadata = ethernet | packet.priority << priority | packet.mark << mark
+                if not extract(packet, metadata):
+                    drops[DropReason.MALFORMED] += 1
                     return
-            metadata = ethernet | packet.priority << priority | packet.mark << mark
-            if not extract(packet, metadata):
-                drops[DropReason.MALFORMED] += 1
-                return
-            flow = lookup(packet)
-            if flow is not None:
-                if metadata == ethernet:
-                    remember(packet, flow)
-                hit(flow, packet)
+                flow = lookup(packet)
+                if flow is not None:
+                    if metadata == ethernet:
+                        remember(packet, flow)
+                    hit(flow, packet)
+            except Exception:
+                drops[DropReason.FAILURE] += 1
+                self._switch.on_failure(self)
 
         return receive
 

@@ -26,6 +26,8 @@ class DropReason(Enum):
     RECIRCULATION_LIMIT = "recirculation limit"
     ACTION_FAILED = "action failed"
     """An action that cannot be applied to this packet, such as one that is too short."""
+    FAILURE = "failure"
+    """A bug: the daemon's log tells more."""
     UNSUPPORTED_OFFLOAD = "unsupported offload"
     """A frame that would have to be segmented or checksummed in a way that is not known here."""
 

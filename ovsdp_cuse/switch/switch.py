@@ -26,11 +26,17 @@ def _nobody(dp_ifindex: int, upcall: Upcall) -> bool:
     return False
 
 
+def _raise(datapath: Datapath) -> None:
+    raise
+
+
 class Switch:
     """All datapaths, in the order in which they were made.
 
     ports: what opens them. cpu_count: how many PIDs an array for the CPUs may have. clock: tells
     milliseconds of CLOCK_MONOTONIC. send_upcall: where upcalls go; set it before packets come.
+    on_failure: called while an exception is handled that a packet has met, which is a bug; what it
+    raises ends the batch that the packet came in, so who serves ports sets one that tells it.
     """
 
     def __init__(
@@ -43,6 +49,7 @@ class Switch:
         self.cpu_count = cpu_count
         self.clock = clock
         self.send_upcall: UpcallSink = _nobody
+        self.on_failure: Callable[[Datapath], None] = _raise
         self.ct_limits = ConntrackLimits()
         self._by_index: dict[int, Datapath] = {}
         self._ports_by_name: dict[str, Port] = {}
