@@ -7,6 +7,7 @@ from errno import EINVAL, ENODEV
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.ports.memory import MemoryPort
@@ -330,3 +331,21 @@ async def test_a_loop_by_recirculation_ends(world: World) -> None:
     assert world.datapath.drops[DropReason.RECIRCULATION_LIMIT] >= 1
     await world.execute(output(2))
     assert len(world.port("b").sent) == 1, "the next packet goes its way"
+
+
+async def test_a_bug_ends_no_batch_and_is_logged_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_(packet: object) -> bool:
+        raise RuntimeError("a bug")
+
+    await world.put_flow(output(2))
+    monkeypatch.setattr(world.port("b"), "transmit", break_)
+    with capture_logs() as logs:
+        for _ in range(3):
+            world.port("a").inject(FRAME)
+    assert world.datapath.drops == {DropReason.FAILURE: 3}
+    assert [entry["event"] for entry in logs] == ["a packet met a bug"]
+    await world.put_flow(output(1), in_port=2)
+    world.port("b").inject(FRAME)
+    assert len(world.port("a").sent) == 1
