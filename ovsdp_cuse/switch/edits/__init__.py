@@ -8,6 +8,7 @@ been changed in part, and is to be dropped. Masks and values are looked up when 
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EINVAL
 from typing import Final
 
 from ovsdp_cuse.switch.actions import (
@@ -40,7 +41,7 @@ Edit = Callable[[Packet], None]
 
 def _refuse(value: int, mask: int) -> Edit:
     def edit(packet: Packet) -> None:
-        raise CannotApply
+        raise CannotApply(EINVAL)
 
     return edit
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EPROTO
 
 from ovsdp_cuse.switch.edits.link import (
     CannotApply,
@@ -65,7 +66,7 @@ def push_eth(dst: bytes, src: bytes) -> Callable[[Packet], None]:
     def edit(packet: Packet) -> None:
         eth_type, tagged = link(packet)
         if packet.network or tagged:
-            raise CannotApply
+            raise CannotApply(EPROTO)
         insert(packet, 0, addresses + eth_type.to_bytes(2, "big"))
         packet.network = ETHERNET_SIZE
         set_ethernet(packet, True)
@@ -78,7 +79,7 @@ def pop_eth(packet: Packet) -> None:
     """Pop the header: skb_eth_pop(). Fails (EPROTO) where there is none, or a VLAN tag."""
     eth_type, tagged = link(packet)
     if packet.network < ETHERNET_SIZE or tagged or eth_type in VLAN_TYPES:
-        raise CannotApply
+        raise CannotApply(EPROTO)
     remove(packet, 0, ETHERNET_SIZE)
     packet.network -= ETHERNET_SIZE
     set_ethernet(packet, False)

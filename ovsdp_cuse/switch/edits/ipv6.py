@@ -67,9 +67,9 @@ def set_ipv6(value: int, mask: int) -> Callable[[Packet], None]:
             covered = source and _SOURCE
             if destination and not _is_routed(packet, old >> _NEXT_SHIFT & 0xFF):
                 covered |= _ADDRESS
-            protocol = IP_PROTO.get(key)
-            if covered and protocol != IPPROTO_FRAGMENT:
-                follow_ipv6(packet, protocol, old & covered, new & covered)
+            if covered:
+                # A later fragment has IPPROTO_FRAGMENT in its key, so nothing of it follows.
+                follow_ipv6(packet, IP_PROTO.get(key), old & covered, new & covered)
             packet.hash = 0
         buffer[at : at + IPV6_SIZE] = header_bytes
         if source:

@@ -11,6 +11,7 @@ Here a tag is always in the frame. Lengths and offsets that Linux takes without 
 
 from __future__ import annotations
 
+from errno import EINVAL, ENOMEM
 from typing import Final
 
 from ovsdp_cuse.switch.drops import DropReason
@@ -36,10 +37,14 @@ _NO_MAC_PROTO: Final = ~MAC_PROTO.ones
 
 
 class CannotApply(Exception):
-    """An action cannot be applied to a packet, which is dropped for `reason`."""
+    """An action cannot be applied to a packet, which is dropped for `reason`.
 
-    def __init__(self, reason: DropReason = DropReason.ACTION_FAILED) -> None:
+    errno: what Linux gives to who has sent the packet by EXECUTE; ENOMEM where it is too short.
+    """
+
+    def __init__(self, errno: int = ENOMEM, reason: DropReason = DropReason.ACTION_FAILED) -> None:
         super().__init__(reason.value)
+        self.errno = errno
         self.reason = reason
 
 
@@ -92,11 +97,11 @@ def update_key(packet: Packet) -> None:
     if not is_ethernet(packet):
         eth_type, _ = link(packet)
         if eth_type in VLAN_TYPES:
-            raise CannotApply(DropReason.MALFORMED)
+            raise CannotApply(EINVAL, DropReason.MALFORMED)
         packet.key = ETH_TYPE.replace(packet.key, eth_type)
     packet.link = None
     if not update(packet):
-        raise CannotApply(DropReason.MALFORMED)
+        raise CannotApply(EINVAL, DropReason.MALFORMED)
 
 
 def insert(packet: Packet, offset: int, header: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EINVAL
 
 from ovsdp_cuse.switch.edits.link import (
     CannotApply,
@@ -97,7 +98,7 @@ def set_mpls(value: int, mask: int) -> Callable[[Packet], None]:
         network = packet.network
         eth_type, _ = link(packet)
         if eth_type not in MPLS_TYPES:
-            raise CannotApply
+            raise CannotApply(EINVAL)
         at = writable(packet, network + MPLS_SIZE) + network
         buffer = packet.buffer
         old = int.from_bytes(buffer[at : at + MPLS_SIZE], "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EAFNOSUPPORT, EINVAL
 from typing import Final
 
 from ovsdp_cuse.switch.edits.link import (
@@ -52,7 +53,7 @@ def push_nsh(header: bytes) -> Callable[[Packet], None]:
             eth_type = ETH_P_TEB
         following = NEXT_PROTOCOLS.get(eth_type)
         if following is None:
-            raise CannotApply
+            raise CannotApply(EAFNOSUPPORT)
         insert(packet, 0, header[:3] + bytes((following,)) + header[4:])
         packet.network = 0
         set_ethernet(packet, False)
@@ -71,8 +72,12 @@ def pop_nsh(packet: Packet) -> None:
         raise CannotApply
     size = 4 * (packet.buffer[start + 1] & _LENGTH_MASK)
     eth_type = ETH_TYPES.get(packet.buffer[start + 3])
-    if size < _BASE_SIZE or eth_type is None:
+    if size < _BASE_SIZE:
+        raise CannotApply(EINVAL)
+    if packet.end - start < size:
         raise CannotApply
+    if eth_type is None:
+        raise CannotApply(EAFNOSUPPORT)
     _, tagged = link(packet)
     remove(packet, 0, size)
     packet.network = 0

@@ -309,7 +309,25 @@ def test_what_a_popped_nsh_uncovers_is_not_read() -> None:
     packet = edited(packet_of(FRAMES["untagged"]), PushVlan(0x8100, 0x1005), PushNsh(NSH_HEADER))
     outer = packet_of(packet.frame, metadata=ETH_TYPE.place(0x894F))
     edited(outer, PopNsh(), PopVlan())
-    assert outer.frame == packet.frame[len(NSH_HEADER) :]
+    tagged = packet.frame[len(NSH_HEADER) :]
+    assert outer.frame == tagged
+    update_key(outer)
+    edited(outer, PopVlan())
+    assert outer.frame == FRAMES["untagged"]
+
+
+def test_a_tag_that_pop_mpls_uncovers() -> None:
+    """It is in the frame in Linux too, and popped from there; MPLS goes where it was."""
+    tag_and_rest = bytes.fromhex("0007 0800") + bytes(IP_TCP)
+    packet = packet_of(bytes(ETHER / MPLS(label=3, s=1)) + tag_and_rest)
+    edited(packet, PopMpls(0x8100), PopVlan())
+    assert packet.frame == FRAMES["untagged"]
+    assert (packet.network, link(packet)) == (14, (0x0800, False))
+    assert VLAN_TCI.get(packet.key) == 0
+    edited(packet, PushMpls(LSE, 0x8847))
+    assert packet.frame == bytes(Ether(FRAMES["untagged"][:12] + b"\x88\x47")) + (
+        LSE.to_bytes(4, "big") + bytes(IP_TCP)
+    )
 
 
 @pytest.mark.parametrize(
