@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.lookup import MEMORY_AIM_BYTES
 from bench.measure import Effort
 from bench.peers import KERNEL, OURS, medians, peers, ratios
 from bench.programs import Programs, run_json
@@ -23,15 +24,23 @@ NAMES = {"put_ns": "one a write", "put_batched_ns": "fifty a write", "dump_ns": 
 def measure(
     programs: Programs, directory: Path, kind: NodeKind, effort: Effort, *, with_kernel: bool
 ) -> dict[str, Any]:
-    """Rounds that alternate between the peers: medians in nanoseconds a flow, by peer."""
+    """Rounds that alternate between the peers: medians in nanoseconds a flow, by peer.
+
+    bytes_per_flow: what the daemon had more in memory at most, for each flow.
+    """
     rounds: dict[str, list[dict[str, Any]]] = {}
+    grown_kib: list[int] = []
     with peers(kind, directory, with_kernel=with_kernel) as found:
         for _ in range(effort.flow_rounds):
-            for name, (target, switch) in found.items():
+            for name, peer in found.items():
                 program = str(programs.path("flows"))
-                once = switch.command(program, target, "bench-flows", str(FLOWS))
+                once = peer.switch.command(program, peer.target, "bench-flows", str(FLOWS))
+                start_kib = peer.server.resident_kib if peer.server else 0
                 rounds.setdefault(name, []).append(run_json(*once))
-    return {name: medians(each) for name, each in rounds.items()}
+                if peer.server:  # the first round has all of it: memory comes back to be used again
+                    grown_kib.append(peer.server.peak_kib - start_kib)
+    times = {name: medians(each) for name, each in rounds.items()}
+    return {"times": times, "bytes_per_flow": grown_kib[0] * 1024 // FLOWS}
 
 
 def show(console: Console, where: str, figures: dict[str, Any]) -> None:
@@ -40,11 +49,13 @@ def show(console: Console, where: str, figures: dict[str, Any]) -> None:
     table.add_column("datapath")
     for name in NAMES.values():
         table.add_column(name, justify="right")
-    for name, each in figures.items():
+    for name, each in figures["times"].items():
         table.add_row(name, *(us(each[what]) for what in NAMES))
     console.print(table)
-    for what, ratio in ratios(figures).items():
+    for what, ratio in ratios(figures["times"]).items():
         console.print(f"{NAMES[what]}: {against(ratio, AIMS[what])} times the kernel's time")
+    used = against(figures["bytes_per_flow"] / 1024, MEMORY_AIM_BYTES / 1024)
+    console.print(f"the daemon's memory grew by {used} KiB a flow")
 
 
 def estimate(
@@ -56,9 +67,8 @@ def estimate(
     ratio in an emulated machine says little. kernel_slowdown: how many times as long that kernel
     takes for the same netlink transaction.
     """
-    return {
-        name: here[OURS][name] * kernel_slowdown / in_vm[KERNEL][name] for name in in_vm[KERNEL]
-    }
+    ours, theirs = here["times"][OURS], in_vm["times"][KERNEL]
+    return {name: ours[name] * kernel_slowdown / theirs[name] for name in theirs}
 
 
 def show_estimate(console: Console, ratios: dict[str, float], kernel_slowdown: float) -> None:

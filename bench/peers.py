@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.namespaces import Namespace, namespace
 from bench.programs import output
-from bench.servers import NodeKind, daemon
+from bench.servers import NodeKind, Server, daemon
 
 OURS, KERNEL = "ovsdp-cuse", "kernel module"
 NETLINK = "netlink"
@@ -23,19 +24,27 @@ MODULES = ("cuse", "openvswitch", "tun", "veth")
 """Of the virtual machine's kernel, which has loaded nothing yet."""
 
 
+@dataclass(frozen=True)
+class Peer:
+    """target: how a C program calls it; switch: the namespace of its ports; server: None for the
+    kernel."""
+
+    target: str
+    switch: Namespace
+    server: Server | None
+
+
 @contextmanager
-def peers(
-    kind: NodeKind, directory: Path, *, with_kernel: bool
-) -> Iterator[dict[str, tuple[str, Namespace]]]:
-    """Name -> how a C program calls it, and the namespace of its ports; the daemon comes first."""
+def peers(kind: NodeKind, directory: Path, *, with_kernel: bool) -> Iterator[dict[str, Peer]]:
+    """The peers by name; the daemon comes first."""
     with ExitStack() as stack:
         if with_kernel:
             output("modprobe", "--all", *MODULES)
         switch = stack.enter_context(namespace())
         server = stack.enter_context(daemon(kind, directory, switch))
-        found = {OURS: (str(server.node), switch)}
+        found = {OURS: Peer(str(server.node), switch, server)}
         if with_kernel:
-            found[KERNEL] = (NETLINK, stack.enter_context(namespace()))
+            found[KERNEL] = Peer(NETLINK, stack.enter_context(namespace()), None)
         yield found
 
 

@@ -48,10 +48,18 @@ class Server:
     @property
     def resident_kib(self) -> int:
         """VmRSS: the memory of the server that is in RAM, in KiB."""
+        return self._memory_kib("VmRSS:")
+
+    @property
+    def peak_kib(self) -> int:
+        """VmHWM: the most that it has had in RAM, in KiB."""
+        return self._memory_kib("VmHWM:")
+
+    def _memory_kib(self, what: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(what):
                 return int(line.split()[1])
-        raise BenchError(f"process {self.pid} has no VmRSS: it ended")
+        raise BenchError(f"process {self.pid} has no {what} it ended")
 
 
 @contextmanager

@@ -26,15 +26,15 @@ def measure(
     """Rounds that alternate between the peers: medians of p50 and p99 in nanoseconds, by peer."""
     rounds: dict[str, list[dict[str, Any]]] = {}
     with peers(kind, directory, with_kernel=with_kernel) as found:
-        for _, switch in found.values():
+        for peer in found.values():
             for pair in PAIRS:
-                veth(switch, pair[0], switch, pair[1])
+                veth(peer.switch, pair[0], peer.switch, pair[1])
         ends = [name for pair in PAIRS for name in pair]
         for _ in range(ROUNDS):
-            for name, (target, switch) in found.items():
+            for name, peer in found.items():
                 program = str(programs.path("upcall"))
                 count = str(effort.upcalls // ROUNDS)
-                once = switch.command(program, target, "bench-upcall", *ends, count)
+                once = peer.switch.command(program, peer.target, "bench-upcall", *ends, count)
                 rounds.setdefault(name, []).append(run_json(*once))
     return {name: medians(each) for name, each in rounds.items()}
 
