@@ -58,7 +58,7 @@ class Mask:
         return self.flows.get((key & self.bits).to_bytes(self.size, "little"))
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Flow:
     """One flow.
 
@@ -250,6 +250,8 @@ class FlowTable:
         """Take all flows out."""
         for flow in self:
             flow.place = -1
+        for mask in self._masks:
+            mask.flows.clear()  # they name the mask: nobody would find that they are free
         self._places.clear()  # a dump that goes on finds the end
         self._clear()
 

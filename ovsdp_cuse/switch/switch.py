@@ -89,7 +89,10 @@ class Switch:
 
         Raises what PortProvider.open raises: EEXIST for a name, EBUSY for an index in use.
         """
-        local = self.ports.open(PortSpec(PORT_TYPE_INTERNAL, name, ifindex=index))
+        local = self._open(PortSpec(PORT_TYPE_INTERNAL, name, ifindex=index))
+        if local.ifindex in self._by_index:  # of a datapath whose interface is in another namespace
+            local.close()
+            raise DatapathError(EBUSY, f"interface index {local.ifindex} is in use")
         datapath = Datapath(local, self, settings)
         self._by_index[datapath.index] = datapath
         self._attach(datapath, local, OVSP_LOCAL, upcall_pids)
@@ -99,12 +102,7 @@ class Switch:
         """Remove a datapath and all its ports; ENODEV where it is not in this switch."""
         if self._by_index.get(datapath.index) is not datapath:
             raise DatapathError(ENODEV, f"datapath {datapath.name!r} is gone already")
-        for number, port in list(datapath.ports.items()):
-            if number != OVSP_LOCAL:
-                self._detach(datapath, port)
-        del self._by_index[datapath.index]
-        self._detach(datapath, datapath.local)
-        datapath.flows.flush()
+        self.ports.close_ports(self._take_out(datapath))
 
     def add_port(
         self, datapath: Datapath, spec: PortSpec, number: int, upcall_pids: tuple[int, ...]
@@ -123,14 +121,14 @@ class Switch:
                 raise DatapathError(EINVAL, f"{spec.name!r} is an internal port")
             errno = EEXIST if there.dp_ifindex == datapath.index else EBUSY
             raise DatapathError(errno, f"{spec.name!r} is a port already")
-        port = self.ports.open(spec)
+        port = self._open(spec)
         self._attach(datapath, port, number, upcall_pids)
         return port
 
     def remove_port(self, port: Port) -> None:
         """Remove a port that is not a local one."""
-        datapath = self._by_index[port.dp_ifindex]
-        self._detach(datapath, port)
+        self._detach(self._by_index[port.dp_ifindex], port)
+        port.close()
 
     def rename_port(self, port: Port, name: str) -> None:
         """Follow an interface that was given another name."""
@@ -141,8 +139,27 @@ class Switch:
 
     def close(self) -> None:
         """Remove all datapaths; the daemon ends."""
-        for datapath in self:
-            self.remove(datapath)
+        self.ports.close_ports([port for datapath in self for port in self._take_out(datapath)])
+
+    def _open(self, spec: PortSpec) -> Port:
+        """A port from the provider; EEXIST where its name is that of another port of ours.
+
+        The provider sees the interfaces of its namespace, and a port may have gone to another.
+        """
+        port = self.ports.open(spec)
+        if port.name in self._ports_by_name:
+            port.close()
+            raise DatapathError(EEXIST, f"a port named {port.name!r} exists already")
+        return port
+
+    def _take_out(self, datapath: Datapath) -> list[Port]:
+        """Forget a datapath; returns its ports, the local one last: they are still to be closed."""
+        ports = sorted(datapath.ports.values(), key=lambda port: port.number == OVSP_LOCAL)
+        for port in ports:
+            self._detach(datapath, port)
+        del self._by_index[datapath.index]
+        datapath.flows.flush()
+        return ports
 
     def _attach(
         self, datapath: Datapath, port: Port, number: int, upcall_pids: tuple[int, ...]
@@ -155,4 +172,3 @@ class Switch:
         datapath.detach(port)
         if self._ports_by_name.get(port.name) is port:
             del self._ports_by_name[port.name]
-        port.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterable
 from errno import EBUSY, EEXIST, EFBIG, EINVAL, ENODEV
 
 import pytest
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.memory import MemoryPorts
 from ovsdp_cuse.switch.datapath import Settings, validate_masks_cache_size
-from ovsdp_cuse.switch.port import PORT_TYPE_INTERNAL, PORT_TYPE_NETDEV, PortSpec
+from ovsdp_cuse.switch.flow_table import FlowActions
+from ovsdp_cuse.switch.port import PORT_TYPE_INTERNAL, PORT_TYPE_NETDEV, Port, PortSpec
 from ovsdp_cuse.switch.switch import Switch
 
 
@@ -189,3 +193,54 @@ def test_a_port_follows_its_interface_s_name() -> None:
     assert datapath.name == "z"
     switch.remove(datapath)
     assert switch.lookup_port("b") is switch.lookup_port("z") is None
+
+
+def test_many_ports_are_closed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one takes a TAP 20 ms, and nothing else is done meanwhile."""
+    switch = make_switch("a", "b")
+    assert isinstance(switch.ports, MemoryPorts)
+    closed: list[list[str]] = []
+    close_ports = switch.ports.close_ports
+
+    def count(ports: Iterable[Port]) -> None:
+        ports = list(ports)
+        closed.append([port.name for port in ports])
+        close_ports(ports)
+
+    monkeypatch.setattr(switch.ports, "close_ports", count)
+    for name, interface in (("x", "a"), ("y", "b")):
+        switch.add_port(switch.add(name), netdev(interface), 0, (0,))
+    datapath = switch.lookup_name("x")
+    assert datapath is not None
+    switch.remove(datapath)
+    assert closed == [["a", "x"]], "the local port last"
+    switch.add("z")
+    switch.close()
+    assert closed[1:] == [["b", "y", "z"]]
+    assert len(switch) == 0
+
+
+def test_a_removed_datapath_keeps_nothing_alive() -> None:
+    """Without the garbage collector, which hardly ever looks at flows."""
+    switch = make_switch()
+    datapath = switch.add("x")
+    flow = weakref.ref(datapath.flows.insert(1, 1, FlowActions((), b"", lambda packet: None)))
+    gc.disable()
+    try:
+        switch.remove(datapath)
+        assert flow() is None
+    finally:
+        gc.enable()
+
+
+def test_a_name_that_is_elsewhere_is_not_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TAP may be moved to another namespace, where its name and index are free here again."""
+    switch = make_switch()
+    first = switch.add("x", 5)
+    ports = MemoryPorts()
+    monkeypatch.setattr(switch, "ports", ports)
+    assert errno_of(switch.add, "x", 6) == EEXIST
+    assert errno_of(switch.add, "y", 5) == EBUSY
+    assert (list(switch), switch.lookup_name("x")) == ([first], first)
+    for name in "xy":
+        assert errno_of(ports.interface, name) == ENODEV
