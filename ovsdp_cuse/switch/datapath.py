@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NewType
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.switch.actions import Action
 from ovsdp_cuse.switch.drops import DropReason, Drops
-from ovsdp_cuse.switch.execution import Execution
+from ovsdp_cuse.switch.execution import Execution, Failed
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.flow_hash import flow_hash
 from ovsdp_cuse.switch.flow_table import Flow, FlowActions, FlowTable
@@ -29,7 +29,7 @@ from ovsdp_cuse.switch.microflow import MicroflowCache
 from ovsdp_cuse.switch.offload import complete_checksum, is_gso, segments
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_NO_MAXIMUM, Port, PortNo
-from ovsdp_cuse.switch.program import compile_actions
+from ovsdp_cuse.switch.program import compile_actions, execute_actions
 from ovsdp_cuse.switch.upcall import Upcall
 
 if TYPE_CHECKING:
@@ -177,11 +177,18 @@ class Datapath:
         return FlowActions(tuple(actions), wire, compile_actions(actions, self))
 
     def execute(self, packet: Packet, actions: Sequence[Action]) -> None:
-        """Run actions on a packet that userspace sent, whose key has been extracted."""
+        """Run actions on a packet that userspace sent, whose key has been extracted.
+
+        Raises DatapathError with Linux's errno where an action fails; the others have been run.
+        """
         self.now_ms = self._switch.clock()
         packet.in_port = IN_PORT.get(packet.key)
         try:
-            compile_actions(actions, self)(packet)
+            execute_actions(actions, self, packet)
+        except Failed as failure:
+            raise DatapathError(
+                failure.errno, "an action cannot be applied to the packet"
+            ) from None
         finally:
             self.flush()
 

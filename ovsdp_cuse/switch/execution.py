@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from errno import ENETDOWN
 from typing import Final
 
 from ovsdp_cuse.switch.drops import DropReason, Drops
@@ -26,6 +27,10 @@ Run = Callable[[Packet], None]
 class Failed(Exception):
     """An action failed, its packet has been counted as dropped: the list around ends too."""
 
+    def __init__(self, errno: int) -> None:
+        super().__init__(errno)
+        self.errno = errno
+
 
 class Execution:
     """What runs and what waits; `level` is 0 where nothing runs."""
@@ -36,15 +41,18 @@ class Execution:
         self._deferred: deque[tuple[Run, Packet]] = deque()
         self._deferred_count = 0
 
-    def run(self, body: Run, packet: Packet) -> None:
-        """Run a flow's actions: ovs_execute_actions(). What was deferred runs at the end."""
+    def run(self, body: Run, packet: Packet) -> Failed | None:
+        """Run a flow's actions: ovs_execute_actions(). What was deferred runs at the end.
+
+        Returns what went wrong, if it was not in what was deferred.
+        """
         level = self.level + 1
         if level > LEVELS:
             self._drops[DropReason.RECIRCULATION_LIMIT] += 1
-            return
+            return Failed(ENETDOWN)
         self.level = level
         try:
-            _run(body, packet)
+            failure = _run(body, packet)
             if level == 1:
                 while self._deferred:
                     _run(*self._deferred.popleft())
@@ -53,6 +61,7 @@ class Execution:
             if level == 1:
                 self._deferred.clear()
                 self._deferred_count = 0
+        return failure
 
     def descend(self, run: Run, packet: Packet, levels: int) -> None:
         """Run something now, `levels` deeper, or later; may raise Failed, where it runs now."""
@@ -69,8 +78,9 @@ class Execution:
             self._drops[DropReason.RECIRCULATION_LIMIT] += 1
 
 
-def _run(body: Run, packet: Packet) -> None:
+def _run(body: Run, packet: Packet) -> Failed | None:
     try:
         body(packet)
-    except Failed:
-        return
+    except Failed as failure:
+        return failure
+    return None

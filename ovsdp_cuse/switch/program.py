@@ -64,7 +64,18 @@ def compile_actions(actions: Sequence[Action], board: Switchboard) -> Program:
     if not _is_deep(actions):
         return body
     run = board.execution.run
-    return lambda packet: run(body, packet)
+
+    def program(packet: Packet) -> None:
+        run(body, packet)
+
+    return program
+
+
+def execute_actions(actions: Sequence[Action], board: Switchboard, packet: Packet) -> None:
+    """Run (validated) actions once; raises Failed where one of them fails."""
+    failure = board.execution.run(_Compiler(board).body(actions), packet)
+    if failure is not None:
+        raise failure
 
 
 def _is_deep(actions: Sequence[Action]) -> bool:
@@ -135,7 +146,7 @@ class _Compiler:
         def fail(error: CannotApply) -> None:
             drops[error.reason] += 1
             if is_nested:
-                raise Failed from error
+                raise Failed(error.errno) from error
 
         if len(steps) == 1:
             (step,) = steps
@@ -196,7 +207,7 @@ class _Compiler:
                 update_key(packet)
             except CannotApply as error:
                 drops[error.reason] += 1
-                raise Failed from error
+                raise Failed(error.errno) from error
             recirculate(packet)
 
         return finish
@@ -293,7 +304,7 @@ class _Compiler:
                 try:
                     descend(body, packet.clone(), 1)
                 except Failed as error:
-                    raise CannotApply from error
+                    raise CannotApply(error.errno) from error
 
             return step
 
@@ -308,7 +319,7 @@ class _Compiler:
             try:
                 body(packet.clone())
             except Failed as error:
-                raise CannotApply from error
+                raise CannotApply(error.errno) from error
             # The key is shared: the recirculation has made it valid again.
             copy = packet.clone()
             update_key(copy)

@@ -234,6 +234,19 @@ async def test_execute(world: World) -> None:
     assert world.datapath.counters.hit == world.datapath.counters.missed == 0
 
 
+async def test_execute_tells_what_an_action_fails_with(world: World) -> None:
+    """pop_nsh where an Ethernet header is: nsh_pop() reads a length of 0 there."""
+    nsh = b"\x0f\xc2\x02\x01" + bytes(4)
+    frame = bytes(12) + b"\x89\x4f" + nsh + bytes(20)
+    (reply,) = await world.execute(
+        output(1) + pack_attribute(ActionAttr.POP_NSH, b"") + output(2), frame
+    )
+    assert isinstance(reply, NetlinkError)
+    assert reply.errno == EINVAL
+    assert world.port("a").sent[0].frame == frame
+    assert world.port("b").sent == [], "what follows is not run"
+
+
 @pytest.mark.parametrize(
     ("without", "actions", "dp", "errno"),
     [

@@ -6,7 +6,7 @@ Bytes are compared, but for what differs by nature:
 - the text of an extended acknowledgement, and where it has none, whether there is one: texts are
   our own. Where the kernel says at which byte of the request the trouble is, so do we;
 - a packet's hash, whose function has a secret, but for small ones, which the tests have chosen.
-  What kind of hash it is counts;
+  Whether a computed one is of layer 4 is for Linux's flow dissector to say;
 - interface indexes, but for those that the tests have chosen;
 - `used` times, of which both must tell within seconds of each other;
 - the order of a dump of flows, which has none, and where dumps are cut into datagrams.
@@ -216,8 +216,9 @@ def _hash(payload: bytes) -> str:
     """The bits of a packet's hash, and what is known of its value."""
     number = int.from_bytes(payload, byteorder)
     value = number & 0xFFFFFFFF
-    told = str(value) if value <= LARGEST_CHOSEN_HASH else "some"
-    return f"{len(payload)} bytes, {number >> 32:#x} {told}"
+    if value > LARGEST_CHOSEN_HASH:
+        return f"{len(payload)} bytes, computed{' by software' if number >> 32 & 1 else ''}"
+    return f"{len(payload)} bytes, {number:#x}"
 
 
 def _index(payload: bytes) -> str:
