@@ -55,6 +55,15 @@ static void execute(const struct peer *p, uint32_t in_port, uint32_t out_port)
 	send_bytes(p, m.bytes, m.head.nlmsg.nlmsg_len);
 }
 
+/* Waits for an upcall and reads it, as a handler of ovs-vswitchd does: poll first. */
+static void await_upcall(const struct peer *p)
+{
+	struct pollfd wanted = { p->fd, POLLIN, 0 };
+
+	if (poll(&wanted, 1, 10000) <= 0 || !receive(p))
+		fail("no upcall in ten seconds");
+}
+
 static void await_frame(int fd, const unsigned char *expected)
 {
 	struct pollfd wanted = { fd, POLLIN, 0 };
@@ -102,7 +111,7 @@ int main(int argc, char **argv)
 		begin_ns = now_ns();
 		if (send(in, frame, FRAME, 0) != FRAME)
 			die("send");
-		await_datagram(&p);
+		await_upcall(&p);
 		up_ns = now_ns();
 		execute(&p, 1, 2);
 		await_frame(out, frame);
