@@ -265,9 +265,17 @@ class Datapath:
         return pids[0] if len(pids) == 1 else pids[flow_hash(packet) % len(pids)]
 
     def _cpu_pid(self, packet: Packet) -> int:
-        """The PID of a CPU. There is one thread here, so the flow's hash stands for the CPU."""
+        """The PID of a CPU. There is one thread here, so the flow's hash stands for the CPU.
+
+        It stays unknown to who has not asked for it: Linux does not compute one here.
+        """
         pids = self.settings.per_cpu_pids
-        return pids[flow_hash(packet) % self._switch.cpu_count % len(pids)] if pids else 0
+        if not pids:
+            return 0
+        known = packet.hash
+        pid = pids[flow_hash(packet) % self._switch.cpu_count % len(pids)]
+        packet.hash = known
+        return pid
 
 
 def _complete(upcall: Upcall) -> list[Upcall]:
