@@ -107,6 +107,13 @@ class Namespace:
         """Change what pyroute2 calls IFLA_MTU, IFLA_IFNAME and so on."""
         self._route.set_link(self.link(name).ifindex, *attributes)
 
+    def rename_link(self, name: str, new_name: str) -> None:
+        """Give an interface another name; before Linux 6.2 it must be down for that."""
+        is_up = bool(self.link(name).flags & IFF_UP)
+        self.set_up(name, False)
+        self.set_link(name, ("IFLA_IFNAME", new_name))
+        self.set_up(new_name, is_up)
+
     def move_link(self, name: str, there: Namespace) -> None:
         """Give an interface to another namespace."""
         self.set_link(name, ("IFLA_NET_NS_FD", there._descriptor))

@@ -155,9 +155,10 @@ class Receiver:
             flags, gso, header_length, gso_size, csum_start, csum_offset = VNET_HEADER.unpack_from(
                 buffer, start
             )
-            header_length += VLAN_TAG.size
+            # These are claims, and a number that is too large for its field is no truer before.
+            header_length = min(header_length + VLAN_TAG.size, 0xFFFF)
             if flags & VIRTIO_NET_HDR_F_NEEDS_CSUM:
-                csum_start += VLAN_TAG.size
+                csum_start = min(csum_start + VLAN_TAG.size, 0xFFFF)
             VNET_HEADER.pack_into(
                 buffer, start, flags, gso, header_length, gso_size, csum_start, csum_offset
             )

@@ -70,7 +70,7 @@ class HostPorts:
         self._kinds = {kind.type: kind for kind in kinds}
         self._by_ifindex: dict[int, HostPort] = {}
         self._ports: set[HostPort] = set()
-        self._sources: dict[int, Callable[[], None]] = {}
+        self._sources: dict[int, Callable[[], object]] = {}
         raise_descriptor_limit()
         slots = Slots()
         route = RouteSocket()
@@ -95,6 +95,9 @@ class HostPorts:
         kind = self._kinds.get(spec.type)
         if kind is None:
             raise DatapathError(EAFNOSUPPORT, f"there are no ports of type {spec.type}")
+        # What is still to be told is of older interfaces, even if it has the new one's index.
+        while self._follow():
+            continue
         port = kind.open(spec, self._host)
         self._ports.add(port)
         if port.ifindex:
@@ -144,7 +147,7 @@ class HostPorts:
             if source is not None:  # it may have gone in this very turn
                 source()
 
-    def _add_source(self, descriptor: int, source: Callable[[], None]) -> None:
+    def _add_source(self, descriptor: int, source: Callable[[], object]) -> None:
         self._sources[descriptor] = source
         self._epoll.register(descriptor, select.EPOLLIN)
 
@@ -157,13 +160,15 @@ class HostPorts:
         except Exception:
             log.exception("a port could not receive", port=port.name)
 
-    def _follow(self) -> None:
-        """Tell the ports and the switch what has become of the interfaces."""
+    def _follow(self) -> bool:
+        """Tell the ports and the switch what has become of the interfaces; whether anything has."""
+        change = None
         for change in self._watch.changes():
             try:
                 self._apply(change)
             except Exception:
                 log.exception("a change of an interface was not followed", change=change)
+        return change is not None
 
     def _apply(self, change: Change) -> None:
         if isinstance(change, Overrun):

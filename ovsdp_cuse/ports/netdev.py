@@ -16,6 +16,8 @@ from contextlib import suppress
 from errno import EADDRINUSE, EBUSY, EINVAL, ENETDOWN, ENODEV, EOPNOTSUPP
 from typing import Final
 
+import structlog
+
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.batch import Receiver, SendQueue
 from ovsdp_cuse.ports.ingress import leave_frames, take_frames
@@ -43,6 +45,12 @@ SO_SNDBUFFORCE: Final = 32
 SO_RCVBUFFORCE: Final = 33
 SOCKET_MEMORY: Final = 8 << 20
 """Bytes of frames, with what the kernel needs beside, that may wait each way."""
+
+log = structlog.get_logger(__name__)
+
+CREDENTIALS: Final = struct.Struct("=iII")
+"""struct ucred: process, user and group id."""
+U32: Final = struct.Struct("=I")
 
 CAPABILITIES: Final = "CAP_NET_ADMIN and CAP_NET_RAW"
 
@@ -135,8 +143,9 @@ class NetdevPort(HostPort):
 
     def _set_marks(self, priority: int, mark: int) -> None:
         self.flush()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        for option, number in ((socket.SO_PRIORITY, priority), (socket.SO_MARK, mark)):
+            # Packed here: Python takes numbers of 31 bits only.
+            self._socket.setsockopt(socket.SOL_SOCKET, option, U32.pack(number))
         self._priority, self._mark = priority, mark
 
     def _refused(self, errno: int, count: int) -> None:
@@ -165,16 +174,34 @@ def _packet_socket(link: Link) -> socket.socket:
 
 
 def _claim(link: Link) -> socket.socket:
-    """Hold an abstract address of this namespace, which only one process can; else EBUSY."""
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    """Hold an abstract address of this namespace, which only one process can; else EBUSY.
+
+    Anybody may bind such an address, but only who could have a port is believed.
+    """
+    address = f"\0ovsdp-cuse/port/{link.ifindex}"
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        claim.bind(f"\0ovsdp-cuse/port/{link.ifindex}")
+        claim.bind(address)
+        claim.listen()
     except OSError as error:
-        claim.close()
-        if error.errno == EADDRINUSE:
+        holder = _holder(address) if error.errno == EADDRINUSE else None
+        if holder in (0, os.geteuid()):
+            claim.close()
             raise OSError(EBUSY, os.strerror(EBUSY)) from error
-        raise
+        log.warning("somebody else holds a port's lock", port=link.name, uid=holder)
     return claim
+
+
+def _holder(address: str) -> int | None:
+    """Whose process listens at an abstract address: its user id; None where nobody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as asker:
+        try:
+            asker.connect(address)
+            peer = asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        except OSError:
+            return None
+    uid: int = CREDENTIALS.unpack(peer)[1]
+    return uid
 
 
 class NetdevKind:

@@ -253,7 +253,7 @@ class HostRig(Rig):
         if mtu is not None:
             self.namespace.set_link(port.name, ("IFLA_MTU", mtu))
         if name is not None:
-            self.namespace.set_link(port.name, ("IFLA_IFNAME", name))
+            self.namespace.rename_link(port.name, name)
 
     def remove(self, port: Port) -> None:
         self.namespace.delete_link(port.name)

@@ -169,7 +169,7 @@ async def test_lost_notifications_are_made_up_for(
     events = Events(ports)
     for number in range(100):
         namespace.set_link("lo", ("IFLA_MTU", 60_000 + number))
-    namespace.set_link("renamed", ("IFLA_IFNAME", "other"))
+    namespace.rename_link("renamed", "other")
     namespace.delete_link("gone")
     namespace.set_link("stays", ("IFLA_MTU", 1400))
     async with trio.open_nursery() as nursery:

@@ -8,6 +8,7 @@ import signal
 import stat
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,10 @@ GET_PID = 0x8004C800  # _IOR(0xC8, 0x00, __u32)
 TRANSACT = 0xC018C805  # _IOC(_IOC_READ | _IOC_WRITE, 0xC8, 0x05, 24)
 CONTROL_FAMILY, WIN_GET_PID = 0x11, 0
 HEADERS = struct.Struct("=IHHII BBH i")  # nlmsghdr, genlmsghdr, ovs_header
+
+OPEN_PORTS = Path(__file__).with_name("open_ports.py")
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 
 
 def settings() -> dict[str, bytes]:
@@ -112,6 +117,15 @@ def test_it_is_ready_when_the_node_is_there_with_its_group_and_mode(changeable: 
     assert guest.show("ActiveState") == "active"
     assert guest.show("StatusText") == f"serving {NODE}"
     use_node()
+
+
+def test_it_may_open_ports(changeable: None) -> None:
+    """What the daemon does for a client, in its sandbox: an internal port, and one of a TAP."""
+    guest.drop_in("ports", f"ExecStartPost={sys.executable} -I {OPEN_PORTS}")
+    with Path("/dev/net/tun").open("rb+", buffering=0) as tap:
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("=16sH22x", b"sandbox0", IFF_TAP | IFF_NO_PI))
+        run("systemctl", "start", UNIT)
+    assert "sandbox0 and sandbox1 are ports" in guest.journal()
 
 
 def test_installing_again_starts_what_is_there(running: None) -> None:
