@@ -122,6 +122,10 @@ class Switch:
             errno = EEXIST if there.dp_ifindex == datapath.index else EBUSY
             raise DatapathError(errno, f"{spec.name!r} is a port already")
         port = self._open(spec)
+        if self._by_index.get(datapath.index) is not datapath:
+            # Its local port's interface was gone, which the provider has only just heard.
+            port.close()
+            raise DatapathError(ENODEV, f"datapath {datapath.name!r} is gone")
         self._attach(datapath, port, number, upcall_pids)
         return port
 
