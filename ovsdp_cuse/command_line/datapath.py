@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from errno import EIO
+from collections.abc import Iterator
+from errno import ENODEV
 from typing import Any
 
 import click
 
 from ovsdp_cuse.client import DatapathError, Device
-from ovsdp_cuse.command_line.options import talks_to_device
+from ovsdp_cuse.command_line import port
+from ovsdp_cuse.command_line.options import PID, talks_to_device
+from ovsdp_cuse.command_line.requests import ask
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature, DpStats, MegaflowStats
 from ovsdp_cuse.wire.family import Message
 
 FEATURES = {str(feature.name).lower().replace("_", "-"): int(feature) for feature in DpFeature}
-PID = click.IntRange(0, 2**32 - 1)
 
 JSON_SHAPE = """
 
@@ -70,14 +72,6 @@ def feature_names(bits: int) -> list[str]:
     names = [name for name, bit in FEATURES.items() if bits & bit]
     rest = bits & ~sum(FEATURES.values())
     return names + ([f"{rest:#x}"] if rest else [])
-
-
-def _ask(device: Device, command: DpCmd, attributes: dict[DpAttr, Any]) -> Message:
-    """A datapath as the reply to a command."""
-    reply = device.transact(DATAPATH, command, attributes)
-    if reply is None:
-        raise DatapathError(EIO, f"the device did not reply to {DATAPATH.command_name(command)}")
-    return reply
 
 
 def _say(message: Message, done: str, as_json: bool) -> None:
@@ -138,50 +132,72 @@ def dp_add(
         DpAttr.IFINDEX: index,
     }
     given = {number: value for number, value in attributes.items() if value is not None}
-    _say(_ask(device, DpCmd.NEW, given), "made", as_json)
+    _say(ask(device, DATAPATH, DpCmd.NEW, given), "made", as_json)
 
 
 @click.command("dp-del", help="Remove a datapath, and all in it." + JSON_SHAPE)
 @click.argument("name")
 @talks_to_device(DATAPATH.attributes)
 def dp_del(device: Device, as_json: bool, name: str) -> None:
-    _say(_ask(device, DpCmd.DEL, {DpAttr.NAME: name}), "removed", as_json)
+    _say(ask(device, DATAPATH, DpCmd.DEL, {DpAttr.NAME: name}), "removed", as_json)
 
 
 @click.command(
     "dp-show",
-    help="Show one datapath, or all.\n\n"
-    "Counts of packets are since the datapath was made: hit a flow, missed all flows, lost on the "
-    "way to userspace. Flows and masks are how many there are now."
+    help="Show one datapath, or all, with their ports.\n\n"
+    "Counts of a datapath are since it was made: packets that hit a flow, missed all flows, and "
+    "upcalls that were lost on the way to userspace. Flows and masks are how many there are now. "
+    "Of a port PID is who receives what no flow matches; the other counts are its interface's, and "
+    "as that sees them: what the datapath sends to an internal port is received there."
     + JSON_SHAPE
-    + 'and what is printed is {"datapaths": [DATAPATH, ...]}.',
+    + 'and what is printed is {"datapaths": [DATAPATH, ...]}, each with "ports": [PORT, ...].'
+    + port.JSON_SHAPE,
 )
 @click.argument("name", required=False)
 @talks_to_device(DATAPATH.attributes, read_only=True)
 def dp_show(device: Device, as_json: bool, name: str | None) -> None:
     if name is None:
-        found = list(device.dump(DATAPATH, DpCmd.GET))
+        found = device.dump(DATAPATH, DpCmd.GET)
     else:
-        found = [_ask(device, DpCmd.GET, {DpAttr.NAME: name})]
-    datapaths = [document(message) for message in found]
+        found = iter([ask(device, DATAPATH, DpCmd.GET, {DpAttr.NAME: name})])
+    datapaths = list(_with_ports(device, found))
     if as_json:
         click.echo(json.dumps({"datapaths": datapaths}))
     elif not datapaths:
         click.echo("there is no datapath; make one with: ovsdp-cuse dp-add NAME")
     else:
-        numbers = ("index", "hit", "missed", "lost", "flows", "masks", "mask cache")
-        print_table(
-            ("name", "index", "hit", "missed", "lost", "flows", "masks", "mask cache", "features"),
-            [
-                (
-                    datapath["name"],
-                    datapath["index"],
-                    *datapath["stats"].values(),
-                    datapath["megaflow_stats"]["masks"],
-                    datapath["masks_cache_size"],
-                    " ".join(datapath["features"]) or "-",
-                )
-                for datapath in datapaths
-            ],
-            right=numbers,
-        )
+        _print(datapaths)
+
+
+def _with_ports(device: Device, messages: Iterator[Message]) -> Iterator[dict[str, Any]]:
+    """The documents of datapaths with those of their ports; not of datapaths that are gone."""
+    for message in messages:
+        shown = document(message)
+        try:
+            ports = port.ports_of(device, message.dp_ifindex)
+        except DatapathError as error:
+            if error.errno != ENODEV:
+                raise
+        else:
+            yield {**shown, "ports": [port.document(found, shown["name"]) for found in ports]}
+
+
+def _print(datapaths: list[dict[str, Any]]) -> None:
+    numbers = ("index", "hit", "missed", "lost", "flows", "masks", "mask cache")
+    print_table(
+        ("name", *numbers, "features"),
+        [
+            (
+                datapath["name"],
+                datapath["index"],
+                *datapath["stats"].values(),
+                datapath["megaflow_stats"]["masks"],
+                datapath["masks_cache_size"],
+                " ".join(datapath["features"]) or "-",
+            )
+            for datapath in datapaths
+        ],
+        right=numbers,
+    )
+    click.echo()
+    port.print_ports(shown for datapath in datapaths for shown in datapath["ports"])

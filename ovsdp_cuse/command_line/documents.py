@@ -11,7 +11,8 @@ An error or acknowledgement (errno "0"), and the end of a dump (type "NLMSG_DONE
      "flags": 256, "sequence": 1, "pid": 7}
 
 What cannot be decoded: {"hex": "0011..."}. Attributes have their names without the common prefix,
-or their number; structures are objects, and bytes are hexadecimal.
+or their number; structures are objects, bytes are hexadecimal, and actions are the text that
+`flow-show` shows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 from ovsdp_cuse.client.conversation import split
 from ovsdp_cuse.errors import DatapathError, errno_name
 from ovsdp_cuse.families.registry import Registry
-from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray
+from ovsdp_cuse.wire.actions import ActionList
+from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER, ControlType, parse_error
 from ovsdp_cuse.wire.values import Value
 
@@ -78,6 +80,13 @@ def _message(registry: Registry, data: bytes) -> Document:
 
 
 def _value(kind: Value | None, value: Any) -> Any:
+    if isinstance(kind, Unparsed):
+        try:
+            return _value(kind.inner, kind.inner.decode(value, False))
+        except DatapathError:
+            return value.hex()
+    if isinstance(kind, ActionList):
+        return kind.format(value)
     if isinstance(kind, Nested):
         return attributes_document(kind.attributes, value)
     if isinstance(kind, NestedArray):
@@ -86,4 +95,6 @@ def _value(kind: Value | None, value: Any) -> Any:
         return {name: _value(None, field) for name, field in value._asdict().items()}
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, tuple):
+        return [_value(None, element) for element in value]
     return value

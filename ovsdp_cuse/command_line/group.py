@@ -16,6 +16,10 @@ COMMANDS: dict[str, str] = {
     "dp-add": "datapath:dp_add",
     "dp-del": "datapath:dp_del",
     "dp-show": "datapath:dp_show",
+    "port-add": "port:port_add",
+    "port-del": "port:port_del",
+    "flow-show": "flow:flow_show",
+    "flow-del": "flow:flow_del",
     "monitor": "messages:monitor",
     "send": "messages:send",
     "install-service": "install_service:install_service",
@@ -28,7 +32,9 @@ First commands:
   ovsdp-cuse serve                  serve the device, until Ctrl-C
   ovsdp-cuse info                   in another terminal: what is served
   ovsdp-cuse dp-add dp0             make a datapath
-  ovsdp-cuse dp-show                show all datapaths
+  ovsdp-cuse port-add dp0 eth1      make an interface a port of it
+  ovsdp-cuse dp-show                show all datapaths, with their ports
+  ovsdp-cuse flow-show dp0          show the flows of a datapath
   ovsdp-cuse monitor                follow what changes
 
 The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and --json.

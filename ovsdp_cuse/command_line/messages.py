@@ -28,15 +28,17 @@ def monitor(device: Device, as_json: bool, groups: tuple[str, ...], count: int |
     """Follow events, a line for each, until Ctrl-C.
 
     An event is what a multicast group is told. A GROUP is a name or a number, as `info` lists
-    them; without one, all are followed. Where events came too fast and were lost, standard error
-    says so.
+    them; without one, all are followed. Upcalls for the PID of this handle, which standard error
+    tells, are followed too: give it to dp-add or port-add as --upcall-pid. Where events came too
+    fast and were lost, standard error says so.
 
     With --json a line is one message, as `send` shows it.
     """
     registry = load_registry()
     wanted = [int(group) if group.isdecimal() else group for group in groups]
     device.subscribe(*(wanted or _all_groups(device)))
-    click.echo(f"following {', '.join(groups) or 'all groups'}; end it with Ctrl-C", err=True)
+    what = ", ".join(groups) or "all groups"
+    click.echo(f"following {what}, and upcalls for PID {device.pid}; end it with Ctrl-C", err=True)
     try:
         for number, event in enumerate(_events(device), 1):
             if as_json:

@@ -14,6 +14,9 @@ from ovsdp_cuse.errors import errno_name
 from ovsdp_cuse.families.describe import attribute_name, describe_error
 from ovsdp_cuse.wire.attributes import AttributeSet
 
+PID = click.IntRange(0, 2**32 - 1)
+"""A netlink PID."""
+
 
 class Failure(click.ClickException):
     """What the device refused, for standard error; ends the program with exit status 1.

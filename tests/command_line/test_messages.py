@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from ovsdp_cuse.client import Device, EventsLost
+from ovsdp_cuse.ports.memory import MemoryPort
+from ovsdp_cuse.wire.action_attributes import ActionAttr
+from ovsdp_cuse.wire.actions import ACTIONS
+from ovsdp_cuse.wire.ct_limit import CT_LIMIT, CtLimitAttr, CtLimitCmd, ZoneLimit
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
+from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd
+from ovsdp_cuse.wire.key import KEY, KeyAttr, KeyEthernet
 from tests.client.families import SCHEMA, BigAttr, BigCmd
 from tests.command_line.conftest import Run
 from tests.families.doors import DUMP, Daemon, build
@@ -63,7 +69,7 @@ def changing(daemon: Daemon) -> Iterator[None]:
 def test_monitor_follows_a_group(daemon: Daemon, run: Run) -> None:
     with changing(daemon):
         result = run("monitor", "ovs_datapath", "--count", "1")
-    assert result.stderr == "following ovs_datapath; end it with Ctrl-C\n"
+    assert result.stderr.startswith("following ovs_datapath, and upcalls for PID 1; end it with")
     assert result.stdout.startswith("ovs_datapath OVS_DP_CMD_NEW seq=7 pid=")
     assert 'NAME="dp0"' in result.stdout
 
@@ -91,6 +97,69 @@ def test_monitor_follows_all_groups_until_interrupted(
     told(NEW + NEW, b"\xff", big)
     documents = [json.loads(line) for line in run("monitor", "--json").stdout.splitlines()]
     assert [document.get("hex") for document in documents] == [None, None, "ff", big.hex()]
+
+
+def happenings(daemon: Daemon, run: Run) -> list[bytes]:
+    """A port is added, a flow put, and a packet missed: what one handle hears of it."""
+    daemon.ports.add_interface("eth0")
+    run("dp-add", "dp0")
+    with Device() as watcher:
+        watcher.subscribe("ovs_vport", "ovs_flow")
+        run("port-add", "dp0", "eth0", "--upcall-pid", str(watcher.pid))
+        (datapath,) = daemon.context.switch
+        flow = {
+            FlowAttr.KEY: KEY.encode(
+                {KeyAttr.IN_PORT: 1, KeyAttr.ETHERNET: KeyEthernet(), KeyAttr.ETHERTYPE: 0x9000}
+            ),
+            FlowAttr.ACTIONS: ACTIONS.encode([(ActionAttr.OUTPUT, 0)]),
+        }
+        watcher.transact(FLOW, FlowCmd.NEW, flow, dp_ifindex=datapath.index)
+        port = daemon.context.switch.lookup_port("eth0")
+        assert isinstance(port, MemoryPort)
+        port.inject(bytes(12) + b"\x88\xcc" + bytes(46))
+        heard = []
+        while (datagram := watcher.receive(timeout=0)) is not None:
+            heard.append(datagram)
+    return heard
+
+
+def test_monitor_shows_ports_flows_and_upcalls(
+    daemon: Daemon, run: Run, told: Callable[..., None]
+) -> None:
+    heard = happenings(daemon, run)
+    told(*heard)
+    port, flow, upcall = run("monitor").stdout.splitlines()
+    assert "OVS_VPORT_CMD_NEW" in port
+    assert '{PORT_NO=1, TYPE=1(NETDEV), NAME="eth0", ' in port
+    assert "OVS_FLOW_CMD_NEW" in flow
+    assert "IN_PORT=1" in flow
+    assert flow.endswith("ACTIONS=0}")
+    assert "OVS_PACKET_CMD_MISS" in upcall
+    assert "ETHERTYPE=0x88cc" in upcall
+    told(*heard)
+    documents = [json.loads(line) for line in run("monitor", "--json").stdout.splitlines()]
+    port, flow, upcall = (document["attributes"] for document in documents)
+    assert (port["NAME"], port["UPCALL_STATS"]) == ("eth0", {"SUCCESS": 0, "FAIL": 0})
+    assert (flow["KEY"]["IN_PORT"], flow["ACTIONS"]) == (1, "0")
+    assert flow["MASK"]["ETHERNET"] == {"src": "ff" * 6, "dst": "ff" * 6}
+    assert upcall["KEY"]["ETHERTYPE"] == 0x88CC
+    assert upcall["PACKET"] == "00" * 12 + "88cc" + "00" * 46
+
+
+def test_what_is_no_key_stays_hexadecimal_in_json(daemon: Daemon, run: Run) -> None:
+    bad = build(FLOW, FlowCmd.GET, {FlowAttr.KEY: b"\1\2\3\4\5"})
+    attributes = send_json(run, bad, "--door", "stream")["request"]["messages"][0]["attributes"]
+    assert attributes == {"KEY": "0102030405"}
+
+
+def test_limits_in_json(daemon: Daemon, run: Run) -> None:
+    limits = (ZoneLimit(-1, 5), ZoneLimit(7, 9))
+    request = build(CT_LIMIT, CtLimitCmd.SET, {CtLimitAttr.ZONE_LIMIT: limits})
+    attributes = send_json(run, request)["request"]["messages"][0]["attributes"]
+    assert attributes["ZONE_LIMIT"] == [
+        {"zone_id": -1, "limit": 5, "connections": 0},
+        {"zone_id": 7, "limit": 9, "connections": 0},
+    ]
 
 
 def test_monitor_of_a_group_that_is_not_there(daemon: Daemon, run: Run) -> None:
