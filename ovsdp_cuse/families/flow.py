@@ -192,7 +192,7 @@ async def delete(request: Request) -> Answer:
     key = parse_exact_key(attributes[_KEY]) if _KEY in attributes else None
     datapath = find_datapath(request)
     if key is None and ufid is None:
-        datapath.flows.flush()
+        datapath.flush_flows()
         return Answer()
     flow = _find(datapath, ufid, key)
     datapath.flows.remove(flow)

@@ -65,6 +65,7 @@ class NetdevPort(HostPort):
         self.mtu, self.flags = link.mtu, link.flags
         self._host = host
         self._queue = SendQueue(host.sender)
+        self.lane = self._queue.frames
         self._priority = self._mark = 0
         self._has_clsact = False
         with refusals(f"interface {link.name!r} cannot be a port", CAPABILITIES):
@@ -89,13 +90,14 @@ class NetdevPort(HostPort):
         """Receive what waits. A socket's errors pass: what becomes of the interface is told."""
         receiver: Receiver = self._host.receiver
         try:
-            receiver.receive(self._descriptor, self.receive, self.counts)
+            receiver.receive(self._descriptor, self.forward, self.receive, self.counts)
         except OSError as error:
             # ENETDOWN says that the interface went down, others that a frame has an offload which
             # a vnet header cannot tell.
             if error.errno != ENETDOWN:
                 self.counts.rx_errors += 1
-        self.received()
+        finally:
+            self.received()
 
     def transmit(self, packet: Packet) -> bool:
         """Queue a packet where it lies."""
@@ -147,6 +149,7 @@ class NetdevPort(HostPort):
             # Packed here: Python takes numbers of 31 bits only.
             self._socket.setsockopt(socket.SOL_SOCKET, option, U32.pack(number))
         self._priority, self._mark = priority, mark
+        self.lane = None if priority or mark else self._queue.frames  # what lies there has neither
 
     def _refused(self, errno: int, count: int) -> None:
         if errno == EINVAL:  # the vnet header and the frame contradict each other

@@ -3,7 +3,8 @@
     port.receive -> extract the key -> look the flow up -> run its program, or send a MISS upcall
 
 A program sends packets through ports, to userspace, or back here with another recirculation id.
-Packets like one that came before take a short cut past extraction and look-up (microflow.py).
+Packets like one that came before go past extraction and look-up (microflow.py), and where they are
+only sent on, past all of it (shortcut.py).
 Every packet that goes nowhere is counted in `drops`.
 """
 
@@ -14,22 +15,24 @@ from dataclasses import dataclass, replace
 from errno import EBUSY, EFBIG, EINVAL
 from random import Random
 from typing import TYPE_CHECKING, NewType
+from weakref import WeakValueDictionary
 
 from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.switch.actions import Action
+from ovsdp_cuse.switch.actions import Action, Output
 from ovsdp_cuse.switch.drops import DropReason, Drops
 from ovsdp_cuse.switch.execution import Execution, Failed
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.flow_hash import flow_hash
-from ovsdp_cuse.switch.flow_table import Flow, FlowActions, FlowTable
+from ovsdp_cuse.switch.flow_table import NO_OUTPUT, Flow, FlowActions, FlowTable
 from ovsdp_cuse.switch.key import IN_PORT, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
 from ovsdp_cuse.switch.layers import OffloadError
 from ovsdp_cuse.switch.meter import MeterTable
-from ovsdp_cuse.switch.microflow import MicroflowCache
+from ovsdp_cuse.switch.microflow import Microflow, MicroflowCache, Microflows
 from ovsdp_cuse.switch.offload import complete_checksum, is_gso, segments
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_NO_MAXIMUM, Port, PortNo
 from ovsdp_cuse.switch.program import compile_actions, execute_actions
+from ovsdp_cuse.switch.shortcut import count, make_shortcut
 from ovsdp_cuse.switch.upcall import Upcall
 
 if TYPE_CHECKING:
@@ -93,6 +96,9 @@ class Datapath:
         self.now_ms = switch.clock()
         self._switch = switch
         self._queued: dict[Port, None] = {}
+        self._microflows = Microflows()
+        self._uncounted: list[Microflow] = []
+        self._compiled: WeakValueDictionary[tuple[Action, ...], FlowActions] = WeakValueDictionary()
         self._first_free = 1
 
     @property
@@ -119,12 +125,15 @@ class Datapath:
         port.number = PortNo(number)
         port.dp_ifindex = self.index
         self.ports[number] = port
-        port.receive = self._receiver(port)
+        cache = self._microflows.add(number)
+        port.forward = make_shortcut(cache, self.ports, self._queued, self._uncounted)
+        port.receive = self._receiver(port, cache)
         port.received = self.flush
 
     def detach(self, port: Port) -> None:
         """Let go of a port; what it has queued is not sent, and what it receives is ignored."""
         del self.ports[port.number]
+        self._microflows.remove(port.number)
         self._queued.pop(port, None)
         self._first_free = min(self._first_free, max(port.number, 1))
         port.detached()
@@ -144,9 +153,12 @@ class Datapath:
             self._queued[port] = None
 
     def flush(self) -> None:
-        """End a batch: send what the ports have queued."""
+        """End a batch: count what took the shortcut, and send what the ports have queued."""
+        if self._uncounted:
+            self.counters.hit += count(self._uncounted, self.flows, self._switch.clock())
         if self._queued:
-            queued, self._queued = self._queued, {}
+            queued = list(self._queued)
+            self._queued.clear()
             for port in queued:
                 port.flush()
 
@@ -173,8 +185,22 @@ class Datapath:
         return False
 
     def compile(self, actions: Sequence[Action], wire: bytes) -> FlowActions:
-        """What a flow of this datapath does; `wire` is the list as a dump shows it."""
-        return FlowActions(tuple(actions), wire, compile_actions(actions, self))
+        """What a flow of this datapath does; `wire` is the list as a dump shows it.
+
+        Many flows do the same, and share it.
+        """
+        key = tuple(actions)
+        compiled = self._compiled.get(key)
+        if compiled is None or compiled.wire != wire:
+            output = key[0].port if len(key) == 1 and isinstance(key[0], Output) else NO_OUTPUT
+            compiled = FlowActions(key, wire, compile_actions(key, self), output)
+            self._compiled[key] = compiled
+        return compiled
+
+    def flush_flows(self) -> None:
+        """Remove all flows, and forget what is remembered of them."""
+        self.flows.flush()
+        self._microflows.clear()
 
     def execute(self, packet: Packet, actions: Sequence[Action]) -> None:
         """Run actions on a packet that userspace sent, whose key has been extracted.
@@ -210,13 +236,12 @@ class Datapath:
         flow.tcp_flags |= (packet.key & _TCP_FLAGS) >> _TCP_FLAGS_SHIFT
         flow.actions.program(packet)
 
-    def _receiver(self, port: Port) -> Callable[[Packet], None]:
+    def _receiver(self, port: Port, cache: MicroflowCache) -> Callable[[Packet], None]:
         """What a port calls with a packet. It is on the way of each: everything is looked up."""
         ethernet = IN_PORT.place(port.number) | MAC_PROTO.place(1)
         clock = self._switch.clock
         flows, drops = self.flows, self.drops
         lookup, hit = self._lookup, self._hit
-        cache = MicroflowCache()
         find, remember = cache.find, cache.remember
         number = port.number
         priority, mark = PRIORITY.shift, SKB_MARK.shift

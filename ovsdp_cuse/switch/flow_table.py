@@ -26,16 +26,22 @@ CACHE_SIZE_DEFAULT = 256
 """MC_DEFAULT_HASH_ENTRIES of net/openvswitch/flow_table.c."""
 
 
-@dataclass(frozen=True, slots=True)
+NO_OUTPUT = -1
+"""A number that no port has."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class FlowActions:
     """What is done to a packet; flows with equal actions may share one.
 
     wire: the list as a dump shows it (the payload of OVS_FLOW_ATTR_ACTIONS). program: runs it.
+    output: the port's number where the list is one output and nothing else, else NO_OUTPUT.
     """
 
     actions: tuple[Action, ...]
     wire: bytes
     program: Callable[[Packet], None]
+    output: int = NO_OUTPUT
 
 
 @dataclass(slots=True, eq=False)

@@ -13,14 +13,17 @@ nothing: of flows that overlap, any may be found.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from ovsdp_cuse.switch.flow_table import Flow
 from ovsdp_cuse.switch.packet import VNET_HEADER_SIZE, Packet
 from ovsdp_cuse.switch.protocols import ETHERNET_SIZE, IPPROTO_TCP, IPPROTO_UDP, IPV4_SIZE
 
-LIMIT: Final = 8192
-"""Entries for each port; when they are all in use, the cache starts afresh."""
+LIMIT: Final = 65536
+"""Entries of all ports of a datapath, about 400 bytes each. Where more come, all start afresh: to
+find those that are used least costs more than to learn the others again."""
 
 _UDP: Final = struct.Struct(">16s4x4s2x12s").unpack_from
 """Ethernet, version and header length, TOS; not length and identification; fragment, TTL, protocol;
@@ -38,27 +41,74 @@ _FRAGMENT: Final = 0x3FFF
 """More fragments, and the offset."""
 
 
-class _Entry(NamedTuple):
-    """What is known of packets with the same bytes; `size`: how long they are at least."""
+@dataclass(slots=True, eq=False)
+class Microflow:
+    """What is known of packets with the same bytes; `size`: how long they are at least.
+
+    packets, bytes: what took the shortcut and is not counted in `flow` yet.
+    """
 
     flow: Flow
     key: int
     size: int
+    packets: int = 0
+    bytes: int = 0
+
+
+class Microflows:
+    """The caches of a datapath's ports, which share one limit."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._caches: dict[int, MicroflowCache] = {}
+        self._count = 0
+
+    def add(self, port: int) -> MicroflowCache:
+        """A cache for a port, by number."""
+        cache = self._caches[port] = MicroflowCache(self.make_room)
+        return cache
+
+    def remove(self, port: int) -> None:
+        """Forget the cache of a port."""
+        del self._caches[port]
+
+    def clear(self) -> None:
+        """Forget all entries, which may keep flows that are gone alive."""
+        for cache in self._caches.values():
+            cache.clear()
+        self._count = 0
+
+    def make_room(self) -> None:
+        """Called before an entry is made."""
+        if self._count >= self._limit:
+            self.clear()
+        self._count += 1
 
 
 class MicroflowCache:
     """The cache of one port: all its packets have the same metadata."""
 
-    __slots__ = ("_entries", "_get")
+    __slots__ = ("_entries", "_get", "_make_room", "clear")
 
-    def __init__(self) -> None:
-        self._entries: dict[tuple[bytes, ...], _Entry] = {}
+    def __init__(self, make_room: Callable[[], None]) -> None:
+        self._entries: dict[tuple[bytes, ...], Microflow] = {}
         self._get = self._entries.get
+        self._make_room = make_room
+        self.clear = self._entries.clear
 
     def find(self, packet: Packet) -> Flow | None:
         """The flow of a packet like this one, whose key and offsets are set then."""
-        buffer, start = packet.buffer, packet.start
-        size = packet.end - start
+        start = packet.start
+        entry = self.lookup(packet.buffer, start, packet.end - start)
+        if entry is None:
+            return None
+        packet.key = entry.key
+        packet.network = ETHERNET_SIZE
+        packet.transport = _TRANSPORT
+        return entry.flow
+
+    def lookup(self, buffer: bytearray | memoryview, start: int, size: int) -> Microflow | None:
+        """What is known of frames like this one."""
         if size < _SHORTEST:
             return None
         protocol = buffer[start + _PROTOCOL]
@@ -68,15 +118,9 @@ class MicroflowCache:
             entry = self._get(_UDP(buffer, start))
         else:
             return None
-        if entry is None:
+        if entry is None or size < entry.size or entry.flow.place < 0:
             return None
-        flow, key, shortest = entry
-        if flow.place < 0 or size < shortest:
-            return None
-        packet.key = key
-        packet.network = ETHERNET_SIZE
-        packet.transport = _TRANSPORT
-        return flow
+        return entry
 
     def remember(self, packet: Packet, flow: Flow) -> None:
         """Keep what was found for a packet, if it is one of those that `find` looks for."""
@@ -98,6 +142,5 @@ class MicroflowCache:
             seen = _UDP(buffer, start)
         else:
             return
-        if len(self._entries) >= LIMIT:
-            self._entries.clear()
-        self._entries[seen] = _Entry(flow, packet.key, shortest)
+        self._make_room()
+        self._entries[seen] = Microflow(flow, packet.key, shortest)

@@ -8,6 +8,7 @@ PortKind that opens it. A port receives by making Packets (see packet.py for the
 lie in) and calling `self.receive(packet)`, which never raises and has done with the packet when it
 returns, but for what other ports have queued of it: they copy, or hold the buffer until `flush`.
 So after a batch a port calls `self.received()`, which flushes all ports that have something queued.
+A port that shares memory with others of its kind may ask `self.forward` before it makes a packet.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class PortStats:
     tx_dropped: int = 0
 
 
+Forward = Callable[[bytearray, int, int], list[int] | None]
+"""(buffer, start of the frame, size) to the lane of a port; see `Port.forward`."""
+
+
 class Port(ABC):
     """One port. The datapath sets `number`, `receive` and `received` when it takes the port."""
 
@@ -69,6 +74,11 @@ class Port(ABC):
         self.upcall_failures = 0
         self.counts = PortStats()
         """What the port counts itself."""
+        self.lane: list[int] | None = None
+        """Where frames are queued that need not become packets, see shortcut.py; None for a kind
+        of port that has no such place, and while what it sends is marked."""
+        self.forward: Forward = _no_shortcut
+        """Ask the switch for the lane that a frame goes to as it is; None for what is received."""
         self.receive: Callable[[Packet], None] = _drop
         """Give the switch a packet, with `in_port`, `priority` and `mark` set; `key` is not."""
         self.received: Callable[[], None] = _nothing
@@ -101,6 +111,7 @@ class Port(ABC):
 
     def detached(self) -> None:
         """Forget the datapath: what is received from now on goes nowhere."""
+        self.forward = _no_shortcut
         self.receive = _drop
         self.received = _nothing
 
@@ -111,6 +122,10 @@ class Port(ABC):
 
 def _drop(packet: Packet) -> None:
     """Where packets go that come before the port is in a datapath."""
+
+
+def _no_shortcut(buffer: bytearray, start: int, size: int) -> None:
+    """The answer for a port that is in no datapath."""
 
 
 def _nothing() -> None:

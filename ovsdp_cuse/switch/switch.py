@@ -162,7 +162,7 @@ class Switch:
         for port in ports:
             self._detach(datapath, port)
         del self._by_index[datapath.index]
-        datapath.flows.flush()
+        datapath.flush_flows()
         return ports
 
     def _attach(

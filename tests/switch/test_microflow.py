@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Final
 
 import pytest
@@ -15,11 +16,15 @@ from scapy.packet import Raw
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.flow_table import Flow, FlowActions, FlowTable
 from ovsdp_cuse.switch.key import IN_PORT, MAC_PROTO
-from ovsdp_cuse.switch.microflow import LIMIT, MicroflowCache
+from ovsdp_cuse.switch.microflow import MicroflowCache, Microflows
 from ovsdp_cuse.switch.packet import VIRTIO_NET_HDR_GSO_UDP, Offload, Packet
 
 METADATA: Final = IN_PORT.place(3) | MAC_PROTO.place(1)
 ACTIONS: Final = FlowActions((), b"", lambda packet: None)
+
+
+def new_cache() -> MicroflowCache:
+    return Microflows().add(1)
 
 
 def some_flow(bits: int = 0) -> tuple[FlowTable, Flow]:
@@ -44,7 +49,7 @@ def extracted(frame: bytes, offload: Offload | None = None) -> Packet:
 
 @pytest.mark.parametrize("frame", [TCP_FRAME, UDP_FRAME])
 def test_a_packet_is_found_again(frame: bytes) -> None:
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     first = extracted(frame)
     assert cache.find(first) is None
@@ -59,7 +64,7 @@ def test_a_packet_is_found_again(frame: bytes) -> None:
 
 
 def test_packets_of_a_connection_are_alike() -> None:
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     cache.remember(extracted(TCP_FRAME), flow)
     other = IP(src="1.2.3.4", dst="5.6.7.8", id=77) / TCP(sport=1, dport=2, seq=9, window=5)
@@ -78,7 +83,7 @@ def test_packets_of_a_connection_are_alike() -> None:
     ],
 )
 def test_what_a_key_has_makes_a_difference(frame: bytes) -> None:
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     cache.remember(extracted(built(IP() / TCP() / BODY)), flow)
     assert cache.find(Packet.of(frame)) is None
@@ -98,7 +103,7 @@ def test_what_a_key_has_makes_a_difference(frame: bytes) -> None:
     ],
 )
 def test_what_is_not_remembered(frame: bytes) -> None:
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     cache.remember(extracted(frame), flow)
     assert cache.find(Packet.of(frame)) is None
@@ -106,7 +111,7 @@ def test_what_is_not_remembered(frame: bytes) -> None:
 
 def test_fragments_that_are_still_one_are_not_remembered() -> None:
     offload = Offload(0, VIRTIO_NET_HDR_GSO_UDP, 42, 1400, 0, 0)
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     cache.remember(extracted(UDP_FRAME, offload), flow)
     assert cache.find(Packet.of(UDP_FRAME)) is None
@@ -115,7 +120,7 @@ def test_fragments_that_are_still_one_are_not_remembered() -> None:
 
 
 def test_a_removed_flow_is_not_found() -> None:
-    cache = MicroflowCache()
+    cache = new_cache()
     table, flow = some_flow()
     cache.remember(extracted(TCP_FRAME), flow)
     table.remove(flow)
@@ -126,16 +131,31 @@ def test_a_removed_flow_is_not_found() -> None:
     assert cache.find(Packet.of(TCP_FRAME)) is None
 
 
-def test_it_starts_afresh_when_it_is_full() -> None:
-    cache = MicroflowCache()
+def test_all_start_afresh_when_they_are_full() -> None:
+    microflows = Microflows(limit=10)
+    one, other = microflows.add(1), microflows.add(2)
     _table, flow = some_flow()
     frame = bytearray(UDP_FRAME)
-    for number in range(LIMIT + 1):
+    other.remember(extracted(TCP_FRAME), flow)
+    for number in range(9):
         frame[26:30] = number.to_bytes(4, "big")
-        cache.remember(extracted(bytes(frame)), flow)
-    assert cache.find(Packet.of(bytes(frame))) is flow
-    frame[26:30] = bytes(4)
-    assert cache.find(Packet.of(bytes(frame))) is None
+        one.remember(extracted(bytes(frame)), flow)
+    assert other.find(Packet.of(TCP_FRAME)) is one.find(Packet.of(bytes(frame))) is flow
+    other.remember(extracted(UDP_FRAME), flow)
+    assert other.find(Packet.of(TCP_FRAME)) is one.find(Packet.of(bytes(frame))) is None
+    assert other.find(Packet.of(UDP_FRAME)) is flow
+
+
+def test_a_cache_that_is_cleared_keeps_no_flow_alive() -> None:
+    microflows = Microflows()
+    table, flow = some_flow()
+    microflows.add(1).remember(extracted(TCP_FRAME), flow)
+    there = weakref.ref(flow)
+    table.flush()
+    del flow
+    assert there() is not None
+    microflows.clear()
+    assert there() is None
 
 
 CHANGES = st.lists(st.tuples(st.integers(0, 73), st.integers(0, 255)), max_size=4)
@@ -152,7 +172,7 @@ def test_it_says_what_extraction_says(
     base: bytes, first: list[tuple[int, int]], second: list[tuple[int, int]], cut: int
 ) -> None:
     """Whatever was remembered before, and however odd both frames are."""
-    cache = MicroflowCache()
+    cache = new_cache()
     _table, flow = some_flow()
     frame = bytearray(base)
     for at, value in first:
