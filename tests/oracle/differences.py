@@ -52,6 +52,7 @@ class Known:
 
 NEWER = "Newer than Linux 6.1"
 LATER = "Not supported yet"
+TAGS = "VLAN tags behind other headers"
 
 KNOWN: tuple[Known, ...] = (
     Known(
@@ -127,6 +128,32 @@ KNOWN: tuple[Known, ...] = (
         request=r".*OVS_VPORT_CMD_NEW .*TYPE=[345]\(.*",
         where="reply 0",
         ours="error EAFNOSUPPORT",
+    ),
+    Known(
+        TAGS,
+        "A header that push_nsh, or add_mpls of layer 2, puts in front of a tagged frame has the "
+        "tagged frame behind it. Linux has the tag aside meanwhile, and puts it 12 bytes into the "
+        "packet in the end, wherever that is.",
+        ("scenarios", "generated"),
+        request=r".*ACTIONS=.*(push_nsh\(|add_mpls\([^)]*,l2\)).*",
+        where=r"reply \d+: PACKET",
+    ),
+    Known(
+        TAGS,
+        "So Linux refuses a further Ethernet header (EPROTO), and here it is pushed.",
+        ("scenarios",),
+        request=r".*ACTIONS=.*(push_nsh\(|add_mpls\([^)]*,l2\)).*push_eth\(.*",
+        where="reply 0",
+        ours="ack",
+        theirs="error EPROTO",
+    ),
+    Known(
+        "What is left of a key",
+        "After push_mpls an upcall shows the packet's key as it was, in Linux too; but there set "
+        "of the new label overwrites the key's IP address, with which it shares memory.",
+        ("scenarios",),
+        request=r".*push_mpls\(.*set\(mpls\(.*",
+        where="reply 0: KEY/(IPV[46]|ARP)",
     ),
     Known(
         "Tests only",

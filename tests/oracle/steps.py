@@ -93,10 +93,12 @@ class Script:
 
 @dataclass(frozen=True)
 class Scenario:
-    """name: what it is about. write: fills a script."""
+    """name: what it is about. write: fills a script. is_long: whether it has too many steps to run
+    on a device node in the virtual machine."""
 
     name: str
     write: Callable[[Script], None]
+    is_long: bool = False
 
     def steps(self, pids: Pids) -> list[Step]:
         """The steps."""

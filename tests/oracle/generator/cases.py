@@ -102,7 +102,7 @@ def executions(seed: int, count: int, pids: Pids) -> Iterator[Case]:
 def _execute(random: Random, frame: bytes, pids: Pids) -> bytes:
     metadata = [node for node in keys.metadata(random) if node.number != Key.IN_PORT]
     metadata.append(Node(Key.IN_PORT, u32(random.choice((0, 1, 2, 3)))))
-    actions = Lists(random, pids.requests, True, _fields_of(frame)).make()
+    actions = Lists(random, pids.requests, True, fields_of(frame)).make()
     data = build(actions)
     if random.random() < 0.05:
         data = mutate(random, actions)
@@ -123,7 +123,7 @@ def _execute(random: Random, frame: bytes, pids: Pids) -> bytes:
     )
 
 
-def _fields_of(frame: bytes) -> list[Node]:
+def fields_of(frame: bytes) -> list[Node]:
     """What SET may set in a frame, roughly: enough for most lists to be accepted."""
     kind = frame[12:14]
     nodes = [Node(Key.ETHERNET, bytes(12)), Node(Key.PRIORITY, bytes(4))]

@@ -42,15 +42,8 @@ def modules() -> None:
 @pytest.fixture(scope="module")
 def node_sides() -> Iterator[Sides]:
     """A daemon as it is: on a device node, with interfaces of the host."""
-    with ExitStack() as stack:
-        namespaces = stack.enter_context(_namespaces())
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ovsdp-test-"))
-        path = new_path("cuse", Path(directory))
-        with namespaces[0]:
-            daemon = stack.enter_context(NodeDaemon("cuse", path))
+    with _namespaces() as namespaces, serve_node(namespaces[0]) as path:
         yield from _sides(node_peer(path, load_registry()), *namespaces)
-        assert daemon.stop() == 0, daemon.log
-        assert "Traceback" not in daemon.log, daemon.log
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +53,19 @@ def daemon_sides() -> Iterator[Sides]:
         daemon = Daemon()
         declare_interfaces(daemon.ports)
         yield from _sides(daemon_peer(daemon), *namespaces)
+
+
+@contextmanager
+def serve_node(namespace: Namespace) -> Iterator[Path]:
+    """Serve a CUSE node from a namespace."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ovsdp-test-"))
+        path = new_path("cuse", Path(directory))
+        with namespace:
+            daemon = stack.enter_context(NodeDaemon("cuse", path))
+        yield path
+        assert daemon.stop() == 0, daemon.log
+        assert "Traceback" not in daemon.log, daemon.log
 
 
 @contextmanager

@@ -540,7 +540,7 @@ def sets_by_packet(script: Script) -> None:
 
 
 SCENARIOS = tuple(
-    Scenario(f"actions {run.__name__.rstrip('_')}", run)
+    Scenario(f"actions {run.__name__.rstrip('_')}", run, is_long=True)
     for run in (
         setting,
         setting_parts,

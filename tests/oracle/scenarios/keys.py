@@ -390,6 +390,6 @@ def addresses(script: Script) -> None:
 
 
 SCENARIOS = tuple(
-    Scenario(f"keys {run.__name__}", run)
+    Scenario(f"keys {run.__name__}", run, is_long=True)
     for run in (layers, metadata, sizes, vlans, tunnels, nsh, addresses)
 )
