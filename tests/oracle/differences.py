@@ -52,6 +52,7 @@ class Known:
 
 NEWER = "Newer than Linux 6.1"
 LATER = "Not supported yet"
+TESTS_ONLY = "Tests only"
 TAGS = "VLAN tags behind other headers"
 
 KNOWN: tuple[Known, ...] = (
@@ -156,7 +157,7 @@ KNOWN: tuple[Known, ...] = (
         where="reply 0: KEY/(IPV[46]|ARP)",
     ),
     Known(
-        "Tests only",
+        TESTS_ONLY,
         "Ports of memory know no loopback interface, where the host's are refused with EINVAL.",
         ("captures",),
         request=r'.*OVS_VPORT_CMD_NEW .*NAME="lo".*',

@@ -62,7 +62,7 @@ def serve_node(namespace: Namespace) -> Iterator[Path]:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="ovsdp-test-"))
         path = new_path("cuse", Path(directory))
         with namespace:
-            daemon = stack.enter_context(NodeDaemon("cuse", path))
+            daemon = stack.enter_context(NodeDaemon("cuse", path, interfaces="host"))
         yield path
         assert daemon.stop() == 0, daemon.log
         assert "Traceback" not in daemon.log, daemon.log
