@@ -25,7 +25,7 @@ demo: setup ## a daemon, a C and a Python client, and what they say, message by 
 serve: setup ## the daemon in the foreground
 	.venv/bin/ovsdp-cuse serve
 
-test: setup setup-vm ## all lanes below, at most 15 minutes; what CI runs
+test: setup setup-vm ## all lanes below, at most 25 minutes; what CI runs
 	$(RUN) tools.run_tests
 
 lint: setup ## ruff: rules and format
@@ -40,8 +40,8 @@ unit: setup ## tests without a device
 live: setup ## tests on the FUSE node of this machine's kernel
 	$(RUN) tools.run_tests live
 
-vm: setup setup-vm ## tests on /dev/cuse and of the service, in the virtual machine
-	$(RUN) tools.run_tests vm vm-live vm-systemd
+vm: setup setup-vm ## tests on /dev/cuse, against the kernel, and of the service, in the virtual machine
+	$(RUN) tools.run_tests vm vm-live vm-oracle vm-systemd
 
 bench: setup setup-vm setup-bench ## speed and memory, side by side with peers in the same run
 	$(RUN) bench
