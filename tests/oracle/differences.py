@@ -137,7 +137,7 @@ KNOWN: tuple[Known, ...] = (
         "packet in the end, wherever that is.",
         ("scenarios", "generated"),
         request=r".*ACTIONS=.*(push_nsh\(|add_mpls\([^)]*,l2\)).*",
-        where=r"reply \d+: PACKET",
+        where=r"reply \d+: PACKET|frames of port \d",
     ),
     Known(
         TAGS,

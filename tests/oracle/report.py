@@ -12,6 +12,7 @@ from tests.oracle.differences import is_known, without_upcall_stats
 from tests.oracle.peers import Answers
 
 SHOWN = 5
+NONE = Answers(())
 WIDTH = 2000
 
 
@@ -31,11 +32,16 @@ class Report:
         """Compare two answers; the difference, known or not."""
         self.compared += 1
         difference = compare(label, written, without_upcall_stats(ours), theirs)
-        if difference is not None and not self._is_known(difference):
+        if difference is not None:
+            self.add(difference, ours, theirs)
+        return difference
+
+    def add(self, difference: Difference, ours: Answers = NONE, theirs: Answers = NONE) -> None:
+        """Take note of a difference."""
+        if not self._is_known(difference):
             self._kinds[difference.where, difference.ours[:30], difference.theirs[:30]] += 1
             if len(self._texts) < SHOWN:
                 self._texts.append(explain(self._registry, difference, ours, theirs))
-        return difference
 
     def _is_known(self, difference: Difference) -> bool:
         words = describe(self._registry, difference.request)
