@@ -49,6 +49,8 @@ class UpcallSender:
 
     def __call__(self, dp_ifindex: int, upcall: Upcall) -> bool:
         """As UpcallSink; a packet that no attribute can hold is lost."""
+        if not self._sessions.can_upcall(upcall.pid):
+            return False
         datapath = self._switch.lookup(dp_ifindex)
         features = datapath.settings.user_features if datapath is not None else 0
         message = build_upcall(dp_ifindex, upcall, bool(features & _UNALIGNED))

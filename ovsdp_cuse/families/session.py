@@ -297,3 +297,16 @@ class SessionTable:
             return True
         self.lost_upcalls += 1
         return False
+
+    def can_upcall(self, pid: int) -> bool:
+        """Whether an upcall to `pid` may be delivered; False, and counted, where it is lost.
+
+        To be asked before an upcall is built: what is lost comes in floods, and is to cost little.
+        """
+        session = self._by_pid.get(pid)
+        if session is not None and session.receives_packets and not session.queue.congested:
+            return True
+        self.lost_upcalls += 1
+        if session is not None and session.queue.congested:
+            session.queue.dropped += 1
+        return False

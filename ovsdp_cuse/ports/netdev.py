@@ -9,6 +9,7 @@ net/openvswitch/vport-netdev.c. Options of the socket: packet(7), <linux/if_pack
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import struct
@@ -47,9 +48,12 @@ SOCKET_MEMORY: Final = 8 << 20
 """Bytes of frames, with what the kernel needs beside, that may wait each way."""
 
 log = structlog.get_logger(__name__)
+_libc = ctypes.CDLL(None, use_errno=True)
 
 CREDENTIALS: Final = struct.Struct("=iII")
 """struct ucred: process, user and group id."""
+SOCKADDR_LL: Final = struct.Struct("=HHi12x")
+"""struct sockaddr_ll: family, protocol in network order, interface index."""
 U32: Final = struct.Struct("=I")
 
 CAPABILITIES: Final = "CAP_NET_ADMIN and CAP_NET_RAW"
@@ -167,13 +171,21 @@ def _packet_socket(link: Link) -> socket.socket:
         opened.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_MEMORY)
         opened.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_MEMORY)
-        opened.bind((os.fsencode(link.name).decode("latin-1"), ETH_P_ALL))
+        _bind(opened, link.ifindex)
         membership = MEMBERSHIP.pack(link.ifindex, PACKET_MR_PROMISC, 0)
         opened.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, membership)
     except OSError:
         opened.close()
         raise
     return opened
+
+
+def _bind(opened: socket.socket, ifindex: int) -> None:
+    """Bind a packet socket by index: Python's bind() takes names only, and those change."""
+    address = SOCKADDR_LL.pack(socket.AF_PACKET, socket.htons(ETH_P_ALL), ifindex)
+    if _libc.bind(opened.fileno(), address, len(address)) < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno))
 
 
 def _claim(link: Link) -> socket.socket:

@@ -21,6 +21,11 @@ LEVELS_AT_ONCE: Final = LEVELS - 2
 DEFERRED_MAXIMUM: Final = 9
 """How many may be deferred for a packet: DEFERRED_ACTION_FIFO_SIZE 10, of which 9 are used."""
 
+PROGRAMS_MAXIMUM: Final = 1024
+"""Programs and lists that one packet may run in all. Linux has no such limit: a list of
+recirculations, each of which runs the same list, keeps one of its processors busy. Here it would be
+the whole switch."""
+
 Run = Callable[[Packet], None]
 
 
@@ -40,6 +45,7 @@ class Execution:
         self._drops = drops
         self._deferred: deque[tuple[Run, Packet]] = deque()
         self._deferred_count = 0
+        self._programs = 0
 
     def run(self, body: Run, packet: Packet) -> Failed | None:
         """Run a flow's actions: ovs_execute_actions(). What was deferred runs at the end.
@@ -47,7 +53,8 @@ class Execution:
         Returns what went wrong, if it was not in what was deferred.
         """
         level = self.level + 1
-        if level > LEVELS:
+        self._programs += 1
+        if level > LEVELS or self._programs > PROGRAMS_MAXIMUM:
             self._drops[DropReason.RECIRCULATION_LIMIT] += 1
             return Failed(ENETDOWN)
         self.level = level
@@ -60,7 +67,7 @@ class Execution:
             self.level = level - 1
             if level == 1:
                 self._deferred.clear()
-                self._deferred_count = 0
+                self._deferred_count = self._programs = 0
         return failure
 
     def descend(self, run: Run, packet: Packet, levels: int) -> None:

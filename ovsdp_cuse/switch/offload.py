@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 
 from ovsdp_cuse.switch.checksum import SCTP_CHECKSUM, checksum, crc32c
+from ovsdp_cuse.switch.key import IP_PROTO
 from ovsdp_cuse.switch.layers import OffloadError
 from ovsdp_cuse.switch.packet import (
     NO_OFFLOAD,
@@ -22,6 +23,7 @@ from ovsdp_cuse.switch.packet import (
     Offload,
     Packet,
 )
+from ovsdp_cuse.switch.protocols import IPPROTO_SCTP
 from ovsdp_cuse.switch.segmentation import Cut
 
 __all__ = ["OffloadError", "complete_checksum", "is_gso", "segments", "validate"]
@@ -63,7 +65,7 @@ def complete_checksum(packet: Packet) -> None:
     buffer, start, end = packet.buffer, packet.start, packet.end
     covered = start + offload.csum_start
     place = covered + offload.csum_offset
-    if offload.csum_offset == SCTP_CHECKSUM:
+    if _is_sctp(packet, offload):
         _CRC.pack_into(buffer, place, 0)
         _CRC.pack_into(buffer, place, crc32c(buffer[covered:end]))
     else:
@@ -93,8 +95,13 @@ def segments(packet: Packet) -> list[Packet]:
     return [whole]
 
 
+def _is_sctp(packet: Packet, offload: Offload) -> bool:
+    """Whether the checksum is a CRC32c, which takes much longer: the offset alone is a claim."""
+    return offload.csum_offset == SCTP_CHECKSUM and IP_PROTO.get(packet.key) == IPPROTO_SCTP
+
+
 def _validate_checksum(packet: Packet, offload: Offload) -> None:
-    size = 4 if offload.csum_offset == SCTP_CHECKSUM else 2
+    size = 4 if _is_sctp(packet, offload) else 2
     if offload.csum_start + offload.csum_offset + size > len(packet):
         raise OffloadError(
             f"csum_start {offload.csum_start}, csum_offset {offload.csum_offset} are beyond the "

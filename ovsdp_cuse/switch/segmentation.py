@@ -52,6 +52,9 @@ _U32 = struct.Struct(">I")
 _FRAGMENT_HEADER = struct.Struct(">BBHI")
 _FIN_PSH: Final = 0x09
 _CWR: Final = 0x80
+SEGMENTS_MAXIMUM: Final = 512
+"""Of one frame. With segments of 536 bytes, which is what IPv4 guarantees, there are 120; with the
+8 that a sender may claim one frame would be thousands."""
 _MORE_FRAGMENTS: Final = 0x2000
 _MORE_FRAGMENTS_V6: Final = 0x0001
 
@@ -83,6 +86,8 @@ class Cut:
         else:
             self._cut_fragments(packet)
         self.payload_size = len(packet) - self.header_size
+        if self.payload_size > self.size * SEGMENTS_MAXIMUM:
+            raise OffloadError(f"these are more than {SEGMENTS_MAXIMUM} segments")
         if self.header_size - layers.network + min(self.size, self.payload_size) > 0xFFFF:
             raise OffloadError("a segment would be longer than IP can be")
 

@@ -362,3 +362,31 @@ async def test_a_bug_ends_no_batch_and_is_logged_once(
     await world.put_flow(output(1), in_port=2)
     world.port("b").inject(FRAME)
     assert len(world.port("a").sent) == 1
+
+
+async def test_a_list_that_multiplies_ends(world: World) -> None:
+    """A flow for any recirculation that recirculates often: each copy does the same again."""
+    key = pack_attribute(KeyAttr.ETHERNET, bytes(12)) + pack_attribute(
+        KeyAttr.ETHERTYPE, b"\x99\x99"
+    )
+    mask = pack_attribute(KeyAttr.ETHERTYPE, b"\xff\xff")
+    often = pack_attribute(ActionAttr.RECIRC, u32(1)) * 1000
+    flow = {FlowAttr.KEY: key, FlowAttr.MASK: mask, FlowAttr.ACTIONS: often}
+    await world.ask(build(FLOW, FlowCmd.NEW, flow, dp_ifindex=1))
+    world.port("a").inject(FRAME)
+    assert world.datapath.counters.hit < 10_000
+    assert world.datapath.drops[DropReason.RECIRCULATION_LIMIT] > 0
+
+
+async def test_what_nobody_can_have_is_not_built(
+    handle: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of misses costs least when nobody keeps up with it."""
+    world = await World(handle).begin()
+    handle.session.queue.limit = 4096
+    while not handle.session.queue.congested:
+        world.port("a").inject(FRAME)
+    monkeypatch.setattr("ovsdp_cuse.families.packet.build_upcall", None)
+    dropped, lost = handle.session.queue.dropped, world.datapath.counters.lost
+    world.port("a").inject(FRAME)
+    assert (handle.session.queue.dropped, world.datapath.counters.lost) == (dropped + 1, lost + 1)

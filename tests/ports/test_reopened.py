@@ -103,3 +103,14 @@ def test_any_mark_and_priority(
     assert end.socket.recv(2048)[10:] == packet.frame
     end.socket.close()
     ports.close()
+
+
+@pytest.mark.parametrize("name", ["\u00e9h", "port-\u7aef\u53e3"])
+def test_any_name(namespace: Namespace, name: str) -> None:
+    """Names are bytes, and need not be ASCII."""
+    namespace.add_veth("port", "peer")
+    namespace.rename_link("port", name)
+    ports = HostPorts()
+    port = ports.open(PortSpec(PORT_TYPE_NETDEV, name))
+    assert (port.name, port.ifindex) == (name, namespace.link(name).ifindex)
+    ports.close()

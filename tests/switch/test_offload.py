@@ -27,6 +27,7 @@ from ovsdp_cuse.switch.key import (
     ETH_TYPE,
     IN_PORT,
     IP_FRAG,
+    IP_PROTO,
     MAC_PROTO,
     MAC_PROTO_ETHERNET,
 )
@@ -346,8 +347,9 @@ def test_complete_checksum(name: str) -> None:
         check_ = int.from_bytes(right[at : at + 2], "big")
         data[at : at + 2] = ((0xFFFF - check_ - covered) % 0xFFFF).to_bytes(2, "big")
     offload = Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, start, place)
+    key = packet.key
     packet = Packet.of(bytes(data), offload)
-    packet.owned = False
+    packet.key, packet.owned = key, False
     shared = packet.clone()
     complete_checksum(packet)
     assert packet.frame == right
@@ -376,6 +378,7 @@ def test_a_frame_that_lacks_nothing_is_not_touched() -> None:
 def test_a_checksum_beyond_the_frame_is_refused(start: int, place: int, good: bool) -> None:
     """At offset 8 four bytes are needed, for SCTP's."""
     packet = Packet.of(bytes(20), Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, start, place))
+    packet.key = IP_PROTO.place(132)
     assert packet.has_offload
     for action in (validate, complete_checksum, segments):
         clone = packet.clone()
@@ -489,3 +492,23 @@ def test_truncated_anywhere(golden: Any) -> None:
             except OffloadError:
                 continue
             assert len(pieces) >= 1
+
+
+def test_what_is_not_sctp_has_no_crc() -> None:
+    """It takes a hundred times as long, and offset 8 is only a claim."""
+    packet = Packet.of(bytes(20), Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, 8, 8))
+    complete_checksum(packet)
+    assert packet.frame == bytes(16) + b"\xff\xff\0\0"
+
+
+@pytest.mark.parametrize("kind", [VIRTIO_NET_HDR_GSO_TCPV4, VIRTIO_NET_HDR_GSO_UDP])
+def test_too_many_segments_are_refused(kind: int) -> None:
+    """One frame would stop the switch for as long as thousands."""
+    is_tcp = kind == VIRTIO_NET_HDR_GSO_TCPV4
+    layers = ipv4() / (TCP(sport=1, dport=2) if is_tcp else UDP(sport=4001, dport=4003))
+    frame = bytes(ETHER / layers / bytes(60_000))
+    offload = Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, kind, 0, 8, 34, 16 if is_tcp else 6)
+    packet = Packet.of(frame, offload)
+    assert extract(packet, ETHERNET)
+    with pytest.raises(OffloadError, match="more than 512"):
+        segments(packet)

@@ -13,6 +13,7 @@ import random
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -70,7 +71,21 @@ class Wire:
         self._receiver.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self._receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 25)
         self._receiver.bind(("end1", ETH_P_ALL))
+        self._wait_until_up()
         self._receiver.settimeout(10)
+
+    def _wait_until_up(self) -> None:
+        """Send until something arrives: the kernel takes its time to tell an end of the other."""
+        probe = bytes(VNET_HEADER_SIZE) + bytes(12) + b"\x99\x99" + bytes(46)
+        self._receiver.settimeout(0.1)
+        for _ in range(100):
+            self._sender.send(probe)
+            with suppress(TimeoutError):
+                self._receiver.recv(2048)
+                break
+        with suppress(TimeoutError):
+            while True:  # those that came late
+                self._receiver.recv(2048)
 
     def close(self) -> None:
         """Close the sockets."""
