@@ -42,7 +42,9 @@ ECHO_MAXIMUM = UNCUT - 4096
 
 
 MESSAGES_BEFORE_OTHERS = 256
-"""Messages of one write that are handled before other handles get their turn."""
+TIME_BEFORE_OTHERS_S = 0.05
+"""Messages of one write that are handled, and for how long at most, before others get their turn:
+other handles, and the packets of ports. To delete an interface takes longer than other things."""
 
 
 class StreamDoor:
@@ -72,6 +74,7 @@ class StreamDoor:
         session.unfinished = None
         end = len(data)
         handled = 0
+        turn_ends = trio.current_time() + TIME_BEFORE_OTHERS_S
         try:
             while end - start >= NETLINK_HEADER_SIZE:
                 length = int.from_bytes(data[start : start + 4], byteorder)
@@ -86,8 +89,9 @@ class StreamDoor:
                 await self._stream_message(session, data[start : start + length])
                 start += (length + 3) & ~3
                 handled += 1
-                if handled % MESSAGES_BEFORE_OTHERS == 0:
+                if handled % MESSAGES_BEFORE_OTHERS == 0 or trio.current_time() >= turn_ends:
                     await trio.lowlevel.checkpoint()
+                    turn_ends = trio.current_time() + TIME_BEFORE_OTHERS_S
         except (trio.Cancelled, DatapathError):
             # A signal, or a message too long: what has been done cannot be undone, so say how far
             # it went. The scope that was cancelled is this request's alone and ends with it.

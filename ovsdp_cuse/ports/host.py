@@ -12,7 +12,7 @@ import resource
 import select
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from errno import EAFNOSUPPORT, ENODEV
+from errno import EAFNOSUPPORT, EIO, ENODEV
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Final
@@ -99,11 +99,16 @@ class HostPorts:
         while self._follow():
             continue
         port = kind.open(spec, self._host)
+        try:
+            self._add_source(port.fileno(), partial(self._receive, port))
+        except OSError as error:
+            port.close()
+            text = f"{spec.name!r} cannot be waited for: {error.strerror}"
+            raise DatapathError(error.errno or EIO, text) from error
         self._ports.add(port)
         if port.ifindex:
             self._by_ifindex[port.ifindex] = port
         port.on_close = partial(self._forget, port)
-        self._add_source(port.fileno(), partial(self._receive, port))
         return port
 
     def close_ports(self, ports: Iterable[Port]) -> None:
@@ -151,8 +156,8 @@ class HostPorts:
                     source()
 
     def _add_source(self, descriptor: int, source: Callable[[], object]) -> None:
-        self._sources[descriptor] = source
         self._epoll.register(descriptor, select.EPOLLIN)
+        self._sources[descriptor] = source
 
     def _receive(self, port: HostPort) -> None:
         try:

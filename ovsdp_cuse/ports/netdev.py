@@ -149,6 +149,8 @@ class NetdevPort(HostPort):
 
     def _set_marks(self, priority: int, mark: int) -> None:
         self.flush()
+        self.lane = None  # what lies there has neither; and if this fails, nothing is known
+        self._priority = self._mark = -1
         for option, number in ((socket.SO_PRIORITY, priority), (socket.SO_MARK, mark)):
             # Packed here: Python takes numbers of 31 bits only.
             self._socket.setsockopt(socket.SOL_SOCKET, option, U32.pack(number))

@@ -12,7 +12,7 @@ import fcntl
 import os
 import struct
 from contextlib import suppress
-from errno import EAFNOSUPPORT, EBUSY, EEXIST, EINVAL, EIO, ENODEV
+from errno import EAFNOSUPPORT, EBADF, EBADFD, EBUSY, EEXIST, EINVAL, EIO, ENODEV
 from typing import Final
 
 from ovsdp_cuse.errors import DatapathError
@@ -47,6 +47,9 @@ ETH_HLEN: Final = 14
 
 CAPABILITIES: Final = "CAP_NET_ADMIN"
 
+GONE: Final = (EBADF, EBADFD, ENODEV)
+"""What a descriptor answers whose interface has been deleted."""
+
 
 class TapPort(HostPort):
     """An interface that was made for the port."""
@@ -77,6 +80,10 @@ class TapPort(HostPort):
                 receive(packet)
         except BlockingIOError:
             pass
+        except OSError as error:
+            if error.errno in GONE:
+                raise
+            self.counts.tx_errors += 1  # EINVAL: a vnet header cannot tell what the frame needs
         finally:
             self.received()
 
@@ -105,6 +112,7 @@ class TapPort(HostPort):
         stats.rx_bytes -= ETH_HLEN * stats.rx_packets
         stats.rx_dropped += self.counts.rx_dropped
         stats.rx_errors += self.counts.rx_errors
+        stats.tx_errors += self.counts.tx_errors
         return stats
 
     def release(self) -> None:

@@ -160,7 +160,10 @@ class Datapath:
             queued = list(self._queued)
             self._queued.clear()
             for port in queued:
-                port.flush()
+                try:
+                    port.flush()
+                except Exception:  # the others' packets lie in memory that is used again
+                    self._switch.on_failure(self)
 
     def send_upcall(self, upcall: Upcall) -> bool:
         """Send an upcall to who is to have it; False, and counted as lost, where nobody has it.

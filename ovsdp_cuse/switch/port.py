@@ -75,8 +75,9 @@ class Port(ABC):
         self.counts = PortStats()
         """What the port counts itself."""
         self.lane: list[int] | None = None
-        """Where frames are queued that need not become packets, see shortcut.py; None for a kind
-        of port that has no such place, and while what it sends is marked."""
+        """Where frames are queued that need not become packets, see shortcut.py: the `frames` of a
+        SendQueue of ports/batch.py and nothing else, for addresses are put there. None for a port
+        that has no such queue, and while what it sends is marked."""
         self.forward: Forward = _no_shortcut
         """Ask the switch for the lane that a frame goes to as it is; None for what is received."""
         self.receive: Callable[[Packet], None] = _drop

@@ -21,6 +21,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
@@ -31,6 +32,7 @@ from ovsdp_cuse.families.stream_door import (
     ECHO_MAXIMUM,
     MESSAGE_MAXIMUM,
     MESSAGES_BEFORE_OTHERS,
+    TIME_BEFORE_OTHERS_S,
     UNCUT,
 )
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
@@ -46,6 +48,7 @@ from tests.families.doors import (
     ACK,
     DUMP,
     ECHO,
+    Cmd,
     Daemon,
     Handle,
     build,
@@ -394,7 +397,9 @@ async def test_a_write_that_is_interrupted_says_how_far_it_went() -> None:
 # Long writes ------------------------------------------------------------------------------------
 
 
-async def test_a_long_write_gives_others_their_turn(daemon: Daemon, nursery: trio.Nursery) -> None:
+async def test_a_long_write_gives_others_their_turn(
+    daemon: Daemon, nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
     handle, switch = daemon.open(), daemon.context.switch
     count = 2 * MESSAGES_BEFORE_OTHERS + 100
     seen = []
@@ -410,7 +415,27 @@ async def test_a_long_write_gives_others_their_turn(daemon: Daemon, nursery: tri
     assert set(seen) <= {MESSAGES_BEFORE_OTHERS, 2 * MESSAGES_BEFORE_OTHERS}
 
 
-async def test_a_signal_ends_a_long_write_after_what_was_handled(daemon: Daemon) -> None:
+async def test_a_slow_write_gives_others_their_turn_sooner(mock_clock: MockClock) -> None:
+    async def slow(request: Request) -> Answer:
+        mock_clock.jump(TIME_BEFORE_OTHERS_S)
+        handled.append(0)
+        return Answer()
+
+    handled: list[int] = []
+    daemon = Daemon([one_command(slow)])
+    handle = daemon.open()
+    family = daemon.context.registry.lookup(0x20)
+    assert family is not None
+    requests = [build(family.schema, Cmd.ONLY) for _ in range(3)]
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        taken = await daemon.dispatcher.write(handle.session, b"".join(requests))
+    assert (len(handled), taken) == (1, len(requests[0]))
+
+
+async def test_a_signal_ends_a_long_write_after_what_was_handled(
+    daemon: Daemon, mock_clock: MockClock
+) -> None:
     """So that who goes on where it ended does nothing twice, and leaves nothing out."""
     handle = daemon.open()
     count = MESSAGES_BEFORE_OTHERS + 100
@@ -426,7 +451,9 @@ async def test_a_signal_ends_a_long_write_after_what_was_handled(daemon: Daemon)
     assert errnos(await handle.drain()) == [0] * count
 
 
-async def test_a_short_write_is_not_to_be_interrupted(daemon: Daemon) -> None:
+async def test_a_short_write_is_not_to_be_interrupted(
+    daemon: Daemon, mock_clock: MockClock
+) -> None:
     handle = daemon.open()
     with trio.CancelScope() as scope:
         scope.cancel()

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from errno import EBUSY
+from errno import EBUSY, ENOSPC
 
 import pytest
 
@@ -113,4 +113,25 @@ def test_any_name(namespace: Namespace, name: str) -> None:
     ports = HostPorts()
     port = ports.open(PortSpec(PORT_TYPE_NETDEV, name))
     assert (port.name, port.ifindex) == (name, namespace.link(name).ifindex)
+    ports.close()
+
+
+def test_a_port_that_cannot_be_waited_for_is_given_back(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """epoll_ctl(2) may refuse: there is a limit of watches for each user."""
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    namespace.add_veth("port", "peer")
+    ports = HostPorts()
+    monkeypatch.setattr(ports, "_add_source", refuse)
+    for spec in (PortSpec(PORT_TYPE_NETDEV, "port"), PortSpec(PORT_TYPE_INTERNAL, "tap")):
+        with pytest.raises(DatapathError) as caught:
+            ports.open(spec)
+        assert caught.value.errno == ENOSPC
+    monkeypatch.undo()
+    assert not namespace.has_link("tap")
+    ports.open(PortSpec(PORT_TYPE_NETDEV, "port"))
     ports.close()
