@@ -134,11 +134,18 @@ def test_what_is_installed_is_in_the_readme() -> None:
     assert packages <= words
 
 
-def test_the_example_family_is_the_one_in_the_text() -> None:
+@pytest.mark.parametrize(
+    ("page", "example", "end_of_imports"),
+    [
+        ("writing-a-family.md", "family/ovs_example_echo.py", ")\n"),
+        ("writing-a-port.md", "port/ovs_unix_port.py", "import PortSpec\n"),
+    ],
+)
+def test_the_example_is_the_one_in_the_text(page: str, example: str, end_of_imports: str) -> None:
     """Without its imports."""
-    example = (ROOT / "docs" / "examples" / "family" / "ovs_example_echo.py").read_text()
-    _docstring_and_imports, code = example.split(")\n", 1)
-    first = next(blocks(ROOT / "docs" / "writing-a-family.md", "python"))
+    text = (ROOT / "docs" / "examples" / example).read_text()
+    _docstring_and_imports, code = text.split(end_of_imports, 1)
+    first = next(blocks(ROOT / "docs" / page, "python"))
     assert first.strip() == code.strip()
 
 
