@@ -7,6 +7,7 @@ the benchmark does, however it does. What is in the namespace then vanishes with
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,8 +60,12 @@ def namespace() -> Iterator[Namespace]:
 
 
 def veth(here: Namespace, name: str, there: Namespace, far_name: str) -> None:
-    """A veth pair with one end in each namespace, both up."""
+    """A veth pair with one end in each namespace, both up and ready to send."""
     peer = f"peer name {far_name} netns {there.pid}"
     here.run(f"ip link add {name} type veth {peer}")
     here.run(f"ip link set {name} up")
     there.run(f"ip link set {far_name} up")
+    for end, its_name in ((here, name), (there, far_name)):
+        # Up to a second passes until the kernel has seen its carrier, and frames are dropped
+        while " UP " not in end.run(f"ip -brief link show dev {its_name}"):
+            time.sleep(0.02)
