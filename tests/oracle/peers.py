@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from errno import EAGAIN
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
+
+import trio
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dispatch import Ioctl
@@ -28,9 +30,7 @@ from tests.families.doors import READ_WRITE, Daemon, Handle
 from tests.namespaces import Namespace
 from tests.nodes.real import RealHandle
 from tests.oracle import messages
-from tests.oracle.messages import NLCTRL, NLMSG_DONE, NLMSG_ERROR, Ctrl, attr, head
-
-T = TypeVar("T")
+from tests.oracle.messages import NLCTRL, NLMSG_ERROR, Ctrl, attr, head
 
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 270, 1, 11
 SO_RCVBUFFORCE = 33
@@ -72,16 +72,17 @@ class HandleChannel:
 
     def send(self, data: bytes) -> None:
         """Raises DatapathError as write(2) would fail."""
-        run(self._handle.send(data))
+        trio.run(self._handle.send, data)
 
     def receive(self) -> bytes | None:
         """Raises DatapathError as read(2) would fail, but for EAGAIN."""
         if not self._handle.session.queue.bytes and not self._handle.session.queue.overrun:
             return None
-        return run(self._handle.receive_bytes(ROOM))
+        return trio.run(self._handle.receive_bytes, ROOM)
 
     def join(self, group: str) -> None:
-        run(self._handle.write_ioctl(subscribe(group_id(self._daemon.context.registry, group))))
+        request = subscribe(group_id(self._daemon.context.registry, group))
+        trio.run(self._handle.write_ioctl, request)
 
     def close(self) -> None:
         self._handle.close()
@@ -225,17 +226,6 @@ def group_id(registry: Registry, name: str) -> int:
     return next(group.id for family in registry for group in family.groups if group.name == name)
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that does not wait."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    coroutine.close()
-    raise AssertionError("the daemon waits where the kernel would not")
-
-
 @dataclass(frozen=True)
 class Answers:
     """What came after one write.
@@ -308,8 +298,3 @@ def node_peer(path: Path, registry: Registry) -> Peer:
 def daemon_peer(daemon: Daemon) -> Peer:
     """A daemon in this process."""
     return Peer("the daemon", HandleChannel(daemon), HandleChannel(daemon))
-
-
-def is_end(data: bytes) -> bool:
-    """Whether a message ends an answer: NLMSG_ERROR or NLMSG_DONE."""
-    return head(data).type in (NLMSG_ERROR, NLMSG_DONE)

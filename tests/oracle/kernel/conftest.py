@@ -37,6 +37,8 @@ def modules() -> None:
     """The kernel's modules; without them nothing here can run."""
     assert os.geteuid() == 0, "loading modules and making namespaces takes root"
     subprocess.run(["modprobe", "-a", *MODULES], check=True)
+    # Or every namespace has interfaces of the tunnels' modules, from when they were first used.
+    Path("/proc/sys/net/core/fb_tunnels_only_for_init_net").write_text("2")
 
 
 @pytest.fixture(scope="module")
