@@ -107,8 +107,20 @@ async def run(
                 on_ready(node)
         finally:
             notifier.notify(STOPPING=1)
-            await _withdraw(node)
-            context.switch.close()
+            try:
+                await _withdraw(node)
+            finally:
+                _close(context)
+
+
+def _close(context: Context) -> None:
+    """Give all interfaces back, and tell what was dropped."""
+    for datapath in context.switch:
+        if datapath.drops:
+            dropped = {reason.value: number for reason, number in datapath.drops.most_common()}
+            log.info("packets were dropped", datapath=datapath.name, **dropped)
+    context.switch.close()
+    context.ports.close()
 
 
 async def _withdraw(node: Node) -> None:

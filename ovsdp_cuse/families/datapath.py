@@ -17,6 +17,7 @@ from errno import EBUSY, EEXIST, EINVAL, ENODEV, EOPNOTSUPP
 from ovsdp_cuse.errors import DatapathError, within
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
+from ovsdp_cuse.families.upcall_pids import checked_pids, whole_pids
 from ovsdp_cuse.switch.datapath import Datapath, Pid, Settings, validate_masks_cache_size
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
@@ -96,15 +97,7 @@ def change(settings: Settings, attributes: Attributes) -> None:
     settings.user_features = features
     pids = attributes.get(DpAttr.PER_CPU_PIDS)
     if features & _PER_CPU and pids is not None:
-        settings.per_cpu_pids = tuple(map(Pid, _whole_pids(pids, DpAttr.PER_CPU_PIDS)))
-
-
-def _whole_pids(pids: tuple[int, ...], attribute: DpAttr) -> tuple[int, ...]:
-    if not pids:
-        raise DatapathError(
-            EINVAL, "an array of PIDs has four bytes for each, and at least one", (attribute,)
-        )
-    return pids
+        settings.per_cpu_pids = tuple(map(Pid, whole_pids(pids, DpAttr.PER_CPU_PIDS)))
 
 
 async def new(request: Request) -> Answer:
@@ -121,11 +114,7 @@ async def new(request: Request) -> Answer:
     # Settings are tried before there is a datapath, so a failure leaves nothing.
     settings = Settings()
     change(settings, attributes)
-    pids = _whole_pids(attributes[DpAttr.UPCALL_PID], DpAttr.UPCALL_PID)
-    if len(pids) > switch.cpu_count:
-        raise DatapathError(
-            EINVAL, f"{len(pids)} PIDs for {switch.cpu_count} CPUs", (DpAttr.UPCALL_PID,)
-        )
+    pids = checked_pids(attributes[DpAttr.UPCALL_PID], switch, DpAttr.UPCALL_PID)
     name = attributes[_NAME]
     existing = switch.lookup_name(name)
     if existing is not None:

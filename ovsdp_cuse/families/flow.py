@@ -27,7 +27,6 @@ from ovsdp_cuse.families.translate.key import (
     parse_match,
 )
 from ovsdp_cuse.families.translate.ufid import parse_ufid
-from ovsdp_cuse.families.vport import find_datapath
 from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.flow_table import Flow
 from ovsdp_cuse.wire.attributes import Attributes
@@ -105,7 +104,7 @@ async def new(request: Request) -> Answer:
     ufid = _given_ufid(attributes)
     with within(_ACTIONS):
         parsed = parse_actions(attributes[_ACTIONS], key & mask)
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     flows = datapath.flows
     flow = flows.lookup_ufid(ufid) if ufid is not None else None
     if flow is None:
@@ -157,7 +156,7 @@ async def set_(request: Request) -> Answer:
                 parsed = parse_actions(attributes[_ACTIONS], key & mask)
     elif _ACTIONS in attributes:
         raise DatapathError(EINVAL, "actions are checked with the KEY, which is missing")
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     flow = _find(datapath, ufid, key)
     if parsed is not None:
         flow.actions = datapath.compile(*parsed)
@@ -177,7 +176,7 @@ async def get(request: Request) -> Answer:
     key = parse_exact_key(attributes[_KEY]) if _KEY in attributes else None
     if key is None and ufid is None:
         raise DatapathError(EINVAL, "a flow is named by KEY or UFID, and both are missing")
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     flow = _find(datapath, ufid, key)
     return Answer(describe(flow, datapath.index, FlowCmd.GET, attributes.get(_UFID_FLAGS, 0)))
 
@@ -190,7 +189,7 @@ async def delete(request: Request) -> Answer:
     attributes = request.attributes
     ufid = _given_ufid(attributes)
     key = parse_exact_key(attributes[_KEY]) if _KEY in attributes else None
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     if key is None and ufid is None:
         datapath.flush_flows()
         return Answer()
@@ -207,7 +206,7 @@ def dump(request: Request) -> Iterator[Body]:
     """
     attributes = FLOW.attributes.parse(request.data, FLOW.attributes_start)
     flags = attributes.get(_UFID_FLAGS, 0)
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     index = datapath.index
     for flow in datapath.flows:
         yield describe(flow, index, FlowCmd.GET, flags)

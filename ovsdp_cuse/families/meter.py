@@ -17,7 +17,6 @@ from sys import byteorder
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Request
-from ovsdp_cuse.families.vport import find_datapath
 from ovsdp_cuse.switch.meter import BAND_TYPE_DROP, BANDS_MAXIMUM, Band, Meter
 from ovsdp_cuse.wire.attributes import Attributes, walk
 from ovsdp_cuse.wire.meter import BAND, BANDS, METER, BandAttr, MeterAttr, MeterCmd, MeterStats
@@ -113,7 +112,7 @@ def _answer(request: Request, command: MeterCmd, attributes: Attributes) -> Answ
 
 async def features(request: Request) -> Answer:
     """OVS_METER_CMD_FEATURES: how many meters and bands there may be, and bands of which types."""
-    meters = find_datapath(request).meters
+    meters = request.datapath().meters
     return _answer(
         request,
         MeterCmd.FEATURES,
@@ -132,7 +131,7 @@ async def set_(request: Request) -> Answer:
     MeterTable.replace raises.
     """
     meter = _parse_meter(request.attributes, request.context.switch.clock())
-    old = find_datapath(request).meters.replace(meter)
+    old = request.datapath().meters.replace(meter)
     answer = _answer(request, MeterCmd.SET, {MeterAttr.ID: meter.id})
     if old is None or not old.keep_stats:
         return answer
@@ -144,7 +143,7 @@ async def set_(request: Request) -> Answer:
 async def get(request: Request) -> Answer:
     """OVS_METER_CMD_GET: read a meter; EINVAL without ID, ENODEV, ENOENT."""
     meter_id = _id(request)
-    meter = find_datapath(request).meters.lookup(meter_id)
+    meter = request.datapath().meters.lookup(meter_id)
     if meter is None:
         raise DatapathError(ENOENT, f"no meter has the id {meter_id}", (MeterAttr.ID,))
     return _answer(request, MeterCmd.GET, describe(meter))
@@ -153,7 +152,7 @@ async def get(request: Request) -> Answer:
 async def delete(request: Request) -> Answer:
     """OVS_METER_CMD_DEL: remove a meter, if it is there; EINVAL without ID, ENODEV."""
     meter_id = _id(request)
-    meter = find_datapath(request).meters.remove(meter_id)
+    meter = request.datapath().meters.remove(meter_id)
     return _answer(request, MeterCmd.DEL, {} if meter is None else describe(meter))
 
 

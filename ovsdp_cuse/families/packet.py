@@ -13,7 +13,6 @@ from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Multi
 from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.translate.actions import parse_actions
 from ovsdp_cuse.families.translate.key import build_key, parse_packet_key
-from ovsdp_cuse.families.vport import find_datapath
 from ovsdp_cuse.switch.extract import extract_userspace
 from ovsdp_cuse.switch.flow_hash import flow_hash
 from ovsdp_cuse.switch.key import PRIORITY, SKB_MARK
@@ -112,7 +111,7 @@ async def execute(request: Request) -> Answer:
         parsed = parse_actions(attributes[_ACTIONS], packet.key)
     packet.priority = PRIORITY.get(packet.key)
     packet.mark = SKB_MARK.get(packet.key)
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     datapath.execute(packet, parsed.actions)
     return Answer()
 

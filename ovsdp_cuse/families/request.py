@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from errno import ENODEV
 from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
+from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
@@ -54,6 +56,13 @@ class Request:
     invalid: DatapathError | None = None
     operation: DeviceOperation | None = None
     out_size: int | None = None
+
+    def datapath(self) -> Datapath:
+        """The datapath that `dp_ifindex` names; ENODEV where there is none."""
+        datapath = self.context.switch.lookup(self.dp_ifindex)
+        if datapath is None:
+            raise DatapathError(ENODEV, f"no datapath has the index {self.dp_ifindex}")
+        return datapath
 
 
 @dataclass(slots=True)

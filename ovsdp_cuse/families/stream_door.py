@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from errno import EBUSY, EINVAL, EMSGSIZE
 from sys import byteorder
+from time import monotonic
 
 import trio
 
@@ -74,7 +75,7 @@ class StreamDoor:
         session.unfinished = None
         end = len(data)
         handled = 0
-        turn_ends = trio.current_time() + TIME_BEFORE_OTHERS_S
+        turn_ends = monotonic() + TIME_BEFORE_OTHERS_S
         try:
             while end - start >= NETLINK_HEADER_SIZE:
                 length = int.from_bytes(data[start : start + 4], byteorder)
@@ -89,9 +90,9 @@ class StreamDoor:
                 await self._stream_message(session, data[start : start + length])
                 start += (length + 3) & ~3
                 handled += 1
-                if handled % MESSAGES_BEFORE_OTHERS == 0 or trio.current_time() >= turn_ends:
+                if handled % MESSAGES_BEFORE_OTHERS == 0 or monotonic() >= turn_ends:
                     await trio.lowlevel.checkpoint()
-                    turn_ends = trio.current_time() + TIME_BEFORE_OTHERS_S
+                    turn_ends = monotonic() + TIME_BEFORE_OTHERS_S
         except (trio.Cancelled, DatapathError):
             # A signal, or a message too long: what has been done cannot be undone, so say how far
             # it went. The scope that was cancelled is this request's alone and ends with it.

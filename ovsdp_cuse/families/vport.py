@@ -20,7 +20,7 @@ from ovsdp_cuse.families.datapath import GROUP as DATAPATH_GROUP
 from ovsdp_cuse.families.datapath import describe as describe_datapath
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, MulticastGroup
 from ovsdp_cuse.families.request import Answer, Body, Context, Request
-from ovsdp_cuse.switch.datapath import Datapath
+from ovsdp_cuse.families.upcall_pids import checked_pids
 from ovsdp_cuse.switch.port import OVSP_LOCAL, PORT_NO_MAXIMUM, Port, PortSpec
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
@@ -87,14 +87,6 @@ def describe(switch: Switch, port: Port, command: int) -> Body:
     return Body(command, attributes, port.dp_ifindex)
 
 
-def find_datapath(request: Request) -> Datapath:
-    """The datapath that dp_ifindex names; ENODEV where there is none."""
-    datapath = request.context.switch.lookup(request.dp_ifindex)
-    if datapath is None:
-        raise DatapathError(ENODEV, f"no datapath has the index {request.dp_ifindex}")
-    return datapath
-
-
 def find(request: Request) -> Port:
     """The port that a request means, by name or else by number.
 
@@ -117,7 +109,7 @@ def find(request: Request) -> Port:
     if number is None:
         raise DatapathError(EINVAL, "a port is named by NAME or PORT_NO, and both are missing")
     _check_number(number)
-    port = find_datapath(request).ports.get(number)
+    port = request.datapath().ports.get(number)
     if port is None:
         raise DatapathError(ENODEV, f"the datapath has no port {number}", (_PORT_NO,))
     return port
@@ -128,17 +120,6 @@ def _check_number(number: int) -> None:
         raise DatapathError(
             EFBIG, f"ports have numbers below {PORT_NO_MAXIMUM}, not {number}", (_PORT_NO,)
         )
-
-
-def _checked_pids(pids: tuple[int, ...], switch: Switch) -> tuple[int, ...]:
-    """The upcall PIDs; EINVAL for none, or more than there are CPUs."""
-    if not pids:
-        raise DatapathError(
-            EINVAL, "an array of PIDs has four bytes for each, and at least one", (_UPCALL_PID,)
-        )
-    if len(pids) > switch.cpu_count:
-        raise DatapathError(EINVAL, f"{len(pids)} PIDs for {switch.cpu_count} CPUs", (_UPCALL_PID,))
-    return pids
 
 
 async def new(request: Request) -> Answer:
@@ -159,12 +140,12 @@ async def new(request: Request) -> Answer:
         )
     number = attributes.get(_PORT_NO, 0)
     _check_number(number)
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     number = datapath.free_number(number)
     if not switch.ports.has_type(kind):
         raise DatapathError(EAFNOSUPPORT, f"there are no ports of type {kind}", (_TYPE,))
     spec = PortSpec(kind, attributes[_NAME], attributes.get(_OPTIONS), attributes.get(_IFINDEX, 0))
-    pids = _checked_pids(attributes[_UPCALL_PID], switch)
+    pids = checked_pids(attributes[_UPCALL_PID], switch, _UPCALL_PID)
     port = switch.add_port(datapath, spec, number, pids)
     return Answer(describe(switch, port, VportCmd.NEW), GROUP.id)
 
@@ -188,7 +169,7 @@ async def get(request: Request) -> Answer:
 def dump(request: Request) -> Iterator[Body]:
     """OVS_VPORT_CMD_GET with NLM_F_DUMP: the ports of a datapath; ENODEV ends it."""
     switch = request.context.switch
-    datapath = find_datapath(request)
+    datapath = request.datapath()
     # As in the kernel's hash table: by bucket, and in a bucket the newest first.
     newest_first = reversed(datapath.ports.values())
     for port in sorted(newest_first, key=lambda port: port.number % DUMP_BUCKETS):
@@ -211,7 +192,7 @@ async def set_(request: Request) -> Answer:
     if _OPTIONS in attributes:
         port.set_options(attributes[_OPTIONS])
     if _UPCALL_PID in attributes:
-        port.upcall_pids = _checked_pids(attributes[_UPCALL_PID], switch)
+        port.upcall_pids = checked_pids(attributes[_UPCALL_PID], switch, _UPCALL_PID)
     return Answer(describe(switch, port, VportCmd.SET), GROUP.id)
 
 

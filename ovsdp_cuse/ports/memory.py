@@ -62,7 +62,6 @@ class MemoryPort(Port):
     ) -> None:
         """Receive a frame as a batch of one, until the switch has done with it."""
         packet = Packet.of(frame, offload)
-        packet.in_port = self.number
         packet.priority, packet.mark = priority, mark
         self.counts.rx_packets += 1
         self.counts.rx_bytes += len(frame)
@@ -195,6 +194,10 @@ class MemoryPorts:
         """Close several ports."""
         for port in ports:
             port.close()
+
+    def close(self) -> None:
+        """As PortProvider.close."""
+        self.close_ports([entry.port for entry in self._entries.values() if entry.port is not None])
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""

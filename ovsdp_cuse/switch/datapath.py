@@ -11,7 +11,7 @@ Every packet that goes nowhere is counted in `drops`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from errno import EBUSY, EFBIG, EINVAL
 from random import Random
 from typing import TYPE_CHECKING, NewType
@@ -23,17 +23,22 @@ from ovsdp_cuse.switch.drops import DropReason, Drops
 from ovsdp_cuse.switch.execution import Execution, Failed
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.flow_hash import flow_hash
-from ovsdp_cuse.switch.flow_table import NO_OUTPUT, Flow, FlowActions, FlowTable
+from ovsdp_cuse.switch.flow_table import (
+    CACHE_SIZE_DEFAULT,
+    NO_OUTPUT,
+    Flow,
+    FlowActions,
+    FlowTable,
+)
 from ovsdp_cuse.switch.key import IN_PORT, MAC_PROTO, PRIORITY, SKB_MARK, TCP_FLAGS
-from ovsdp_cuse.switch.layers import OffloadError
 from ovsdp_cuse.switch.meter import MeterTable
 from ovsdp_cuse.switch.microflow import Microflow, MicroflowCache, Microflows
-from ovsdp_cuse.switch.offload import complete_checksum, is_gso, segments
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_NO_MAXIMUM, Port, PortNo
 from ovsdp_cuse.switch.program import compile_actions, execute_actions
 from ovsdp_cuse.switch.shortcut import count, make_shortcut
 from ovsdp_cuse.switch.upcall import Upcall
+from ovsdp_cuse.switch.upcall_dispatch import UpcallDispatch
 
 if TYPE_CHECKING:
     from ovsdp_cuse.switch.switch import Switch
@@ -41,14 +46,8 @@ if TYPE_CHECKING:
 DpIfindex = NewType("DpIfindex", int)
 Pid = NewType("Pid", int)
 
-MASKS_CACHE_SIZE_DEFAULT = 256
-"""MC_DEFAULT_HASH_ENTRIES of net/openvswitch/flow_table.h."""
-
 _TCP_FLAGS = TCP_FLAGS.ones
 _TCP_FLAGS_SHIFT = TCP_FLAGS.shift
-
-DISPATCH_UPCALL_PER_CPU = 1 << 3
-"""OVS_DP_F_DISPATCH_UPCALL_PER_CPU of `Settings.user_features`."""
 
 
 @dataclass(slots=True)
@@ -69,7 +68,7 @@ class Settings:
     """
 
     user_features: int = 0
-    masks_cache_size: int = MASKS_CACHE_SIZE_DEFAULT
+    masks_cache_size: int = CACHE_SIZE_DEFAULT
     per_cpu_pids: tuple[Pid, ...] = ()
 
 
@@ -94,6 +93,7 @@ class Datapath:
         self.flows = FlowTable(self.settings.masks_cache_size)
         self.meters = MeterTable()
         self.now_ms = switch.clock()
+        self.send_upcall = UpcallDispatch(self, switch).send
         self._switch = switch
         self._queued: dict[Port, None] = {}
         self._microflows = Microflows()
@@ -165,28 +165,6 @@ class Datapath:
                 except Exception:  # the others' packets lie in memory that is used again
                     self._switch.on_failure(self)
 
-    def send_upcall(self, upcall: Upcall) -> bool:
-        """Send an upcall to who is to have it; False, and counted as lost, where nobody has it.
-
-        A packet that is still to be segmented becomes an upcall for each segment.
-        """
-        packet = upcall.packet
-        port = self.ports.get(IN_PORT.get(packet.key)) or self.local
-        if self.settings.user_features & DISPATCH_UPCALL_PER_CPU:
-            upcall.pid = self._cpu_pid(packet)
-        elif upcall.is_miss:
-            upcall.pid = self._port_pid(port, packet)
-        try:
-            sent = upcall.pid != 0 and all(map(self._send, _complete(upcall)))
-        except OffloadError:
-            sent = False
-        if sent:
-            port.upcall_successes += 1
-            return True
-        port.upcall_failures += 1
-        self.counters.lost += 1
-        return False
-
     def compile(self, actions: Sequence[Action], wire: bytes) -> FlowActions:
         """What a flow of this datapath does; `wire` is the list as a dump shows it.
 
@@ -211,7 +189,6 @@ class Datapath:
         Raises DatapathError with Linux's errno where an action fails; the others have been run.
         """
         self.now_ms = self._switch.clock()
-        packet.in_port = IN_PORT.get(packet.key)
         try:
             execute_actions(actions, self, packet)
         except Failed as failure:
@@ -246,13 +223,11 @@ class Datapath:
         flows, drops = self.flows, self.drops
         lookup, hit = self._lookup, self._hit
         find, remember = cache.find, cache.remember
-        number = port.number
         priority, mark = PRIORITY.shift, SKB_MARK.shift
 
         def receive(packet: Packet) -> None:
             # Others' packets are in the same batch, in the same memory: it must come to its end.
             try:
-                packet.in_port = number
                 self.now_ms = clock()
                 if not (packet.priority or packet.mark):
                     flow = find(packet)
@@ -283,36 +258,3 @@ class Datapath:
         packet.cut = 0  # trunc is for outputs and userspace actions
         if not self.send_upcall(Upcall(True, packet, 0)):
             self.drops[DropReason.UPCALL_LOST] += 1
-
-    def _send(self, upcall: Upcall) -> bool:
-        return self._switch.send_upcall(self.index, upcall)
-
-    def _port_pid(self, port: Port, packet: Packet) -> int:
-        """The PID for a miss: of several, the flow's hash decides (OVS_DP_F_VPORT_PIDS)."""
-        pids = port.upcall_pids
-        return pids[0] if len(pids) == 1 else pids[flow_hash(packet) % len(pids)]
-
-    def _cpu_pid(self, packet: Packet) -> int:
-        """The PID of a CPU. There is one thread here, so the flow's hash stands for the CPU.
-
-        It stays unknown to who has not asked for it: Linux does not compute one here.
-        """
-        pids = self.settings.per_cpu_pids
-        if not pids:
-            return 0
-        known = packet.hash
-        pid = pids[flow_hash(packet) % self._switch.cpu_count % len(pids)]
-        packet.hash = known
-        return pid
-
-
-def _complete(upcall: Upcall) -> list[Upcall]:
-    """An upcall for each packet that it becomes, with every checksum in place."""
-    packet = upcall.packet
-    if not packet.has_offload:
-        return [upcall]
-    if is_gso(packet):
-        return [replace(upcall, packet=segment) for segment in segments(packet)]
-    packet = packet.clone()
-    complete_checksum(packet)
-    return [replace(upcall, packet=packet)]

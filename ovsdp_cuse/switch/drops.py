@@ -1,4 +1,7 @@
-"""Why packets are dropped. A packet that goes nowhere is counted under one of these."""
+"""Why packets are dropped. A packet that goes nowhere is counted under one of these.
+
+What an interface refuses that a packet was given to is counted by its port (PortStats).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,10 @@ class DropReason(Enum):
     """OVS_ACTION_ATTR_DROP."""
     MALFORMED = "malformed frame"
     UPCALL_LOST = "upcall lost"
-    """A miss that nobody received."""
+    """A miss, or a userspace action, that nobody received; or whose frame could not be finished."""
     NO_PORT = "no such port"
     """An output to a port that is not there."""
     TOO_LONG = "longer than the MTU"
-    TRANSMIT_FAILED = "transmit failed"
-    INTERFACE_DOWN = "interface down"
     METER = "meter"
     TTL_EXPIRED = "TTL expired"
     RECIRCULATION_LIMIT = "recirculation limit"
@@ -28,8 +29,6 @@ class DropReason(Enum):
     """An action that cannot be applied to this packet, such as one that is too short."""
     FAILURE = "failure"
     """A bug: the daemon's log tells more."""
-    UNSUPPORTED_OFFLOAD = "unsupported offload"
-    """A frame that would have to be segmented or checksummed in a way that is not known here."""
 
 
 Drops = Counter[DropReason]

@@ -21,10 +21,9 @@ LEVELS_AT_ONCE: Final = LEVELS - 2
 DEFERRED_MAXIMUM: Final = 9
 """How many may be deferred for a packet: DEFERRED_ACTION_FIFO_SIZE 10, of which 9 are used."""
 
-PROGRAMS_MAXIMUM: Final = 1024
-"""Programs and lists that one packet may run in all. Linux has no such limit: a list of
-recirculations, each of which runs the same list, keeps one of its processors busy. Here it would be
-the whole switch."""
+DESCENTS_MAXIMUM: Final = 1024
+"""Copies and recirculations of one packet in all. Linux has no such limit: there a list of
+recirculations, each of which runs the same list, keeps one processor busy; here it would be all."""
 
 Run = Callable[[Packet], None]
 
@@ -37,6 +36,10 @@ class Failed(Exception):
         self.errno = errno
 
 
+class Exhausted(Exception):
+    """A packet has had all the copies and recirculations that one may have: all of it ends."""
+
+
 class Execution:
     """What runs and what waits; `level` is 0 where nothing runs."""
 
@@ -45,7 +48,7 @@ class Execution:
         self._drops = drops
         self._deferred: deque[tuple[Run, Packet]] = deque()
         self._deferred_count = 0
-        self._programs = 0
+        self._descents = 0
 
     def run(self, body: Run, packet: Packet) -> Failed | None:
         """Run a flow's actions: ovs_execute_actions(). What was deferred runs at the end.
@@ -53,8 +56,7 @@ class Execution:
         Returns what went wrong, if it was not in what was deferred.
         """
         level = self.level + 1
-        self._programs += 1
-        if level > LEVELS or self._programs > PROGRAMS_MAXIMUM:
+        if level > LEVELS:
             self._drops[DropReason.RECIRCULATION_LIMIT] += 1
             return Failed(ENETDOWN)
         self.level = level
@@ -63,15 +65,26 @@ class Execution:
             if level == 1:
                 while self._deferred:
                     _run(*self._deferred.popleft())
+        except Exhausted:
+            if level > 1:
+                raise
+            self._drops[DropReason.RECIRCULATION_LIMIT] += 1
+            failure = Failed(ENETDOWN)
         finally:
             self.level = level - 1
             if level == 1:
                 self._deferred.clear()
-                self._deferred_count = self._programs = 0
+                self._deferred_count = self._descents = 0
         return failure
 
     def descend(self, run: Run, packet: Packet, levels: int) -> None:
-        """Run something now, `levels` deeper, or later; may raise Failed, where it runs now."""
+        """Run something now, `levels` deeper, or later; may raise Failed, where it runs now.
+
+        Raises Exhausted, which `run` catches where it began.
+        """
+        self._descents += 1
+        if self._descents > DESCENTS_MAXIMUM:
+            raise Exhausted
         if self.level <= LEVELS_AT_ONCE:
             self.level += levels
             try:

@@ -142,7 +142,7 @@ class FlowTable:
     def lookup(self, key: int, packet_hash: int) -> Flow | None:
         """A flow that matches a packet's key; of several that overlap, any.
 
-        packet_hash: a number that the packets of a connection share, such as the hash of the key;
+        packet_hash: a number that packets which are alike share, such as the hash of the key;
         the cache is looked at under it.
         """
         cache = self._cache

@@ -5,16 +5,16 @@ segments in one (gso_type). Where it goes to somebody who knows of neither, it i
 the same bytes as by skb_checksum_help() and skb_gso_segment() of Linux.
 
 Every number in a virtio_net_hdr is a claim. It is compared with the frame, and OffloadError raised
-where it cannot be: such a frame is dropped as DropReason.UNSUPPORTED_OFFLOAD.
+where it cannot be.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import Final
 
 from ovsdp_cuse.switch.checksum import SCTP_CHECKSUM, checksum, crc32c
-from ovsdp_cuse.switch.key import IP_PROTO
-from ovsdp_cuse.switch.layers import OffloadError
+from ovsdp_cuse.switch.layers import OffloadError, find_layers
 from ovsdp_cuse.switch.packet import (
     NO_OFFLOAD,
     VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -27,6 +27,8 @@ from ovsdp_cuse.switch.protocols import IPPROTO_SCTP
 from ovsdp_cuse.switch.segmentation import Cut
 
 __all__ = ["OffloadError", "complete_checksum", "is_gso", "segments", "validate"]
+
+SCTP_MAXIMUM: Final = 16384
 
 _U16 = struct.Struct(">H")
 _CRC = struct.Struct("<I")
@@ -96,8 +98,20 @@ def segments(packet: Packet) -> list[Packet]:
 
 
 def _is_sctp(packet: Packet, offload: Offload) -> bool:
-    """Whether the checksum is a CRC32c, which takes much longer: the offset alone is a claim."""
-    return offload.csum_offset == SCTP_CHECKSUM and IP_PROTO.get(packet.key) == IPPROTO_SCTP
+    """Whether the checksum is a CRC32c: the offset alone is a claim.
+
+    It takes so much longer that it is refused for what no interface's MTU allows.
+    """
+    if offload.csum_offset != SCTP_CHECKSUM:
+        return False
+    try:
+        if find_layers(packet).protocol != IPPROTO_SCTP:
+            return False
+    except OffloadError:  # no IP, so nothing of SCTP either
+        return False
+    if len(packet) > SCTP_MAXIMUM:
+        raise OffloadError(f"a CRC32c over more than {SCTP_MAXIMUM} bytes")
+    return True
 
 
 def _validate_checksum(packet: Packet, offload: Offload) -> None:

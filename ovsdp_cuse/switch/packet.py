@@ -66,7 +66,6 @@ class Packet:
         "cut",
         "end",
         "hash",
-        "in_port",
         "key",
         "key_valid",
         "link",
@@ -89,7 +88,6 @@ class Packet:
         self.link: tuple[int, bool] | None = None
         self.network = 0
         self.transport = 0
-        self.in_port = 0xFFFF
         self.priority = 0
         self.mark = 0
         self.hash: int | None = None
@@ -176,7 +174,7 @@ class Packet:
         other = Packet(buffer, start, end)
         other.key, other.key_valid, other.link = self.key, self.key_valid, self.link
         other.network, other.transport = self.network, self.transport
-        other.in_port, other.priority, other.mark = self.in_port, self.priority, self.mark
+        other.priority, other.mark = self.priority, self.mark
         other.hash, other.mru, other.cut = self.hash, self.mru, self.cut
         return other
 

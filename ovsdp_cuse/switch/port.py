@@ -81,7 +81,7 @@ class Port(ABC):
         self.forward: Forward = _no_shortcut
         """Ask the switch for the lane that a frame goes to as it is; None for what is received."""
         self.receive: Callable[[Packet], None] = _drop
-        """Give the switch a packet, with `in_port`, `priority` and `mark` set; `key` is not."""
+        """Give the switch a packet, with `priority` and `mark` set; its key is extracted there."""
         self.received: Callable[[], None] = _nothing
         """Tell the switch that a batch has ended."""
 
@@ -208,3 +208,6 @@ class PortProvider(Protocol):
 
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""
+
+    def close(self) -> None:
+        """Close all ports that are still open, and everything else."""

@@ -21,7 +21,6 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import MockClock
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
@@ -396,10 +395,17 @@ async def test_a_write_that_is_interrupted_says_how_far_it_went() -> None:
 
 # Long writes ------------------------------------------------------------------------------------
 
+MONOTONIC = "ovsdp_cuse.families.stream_door.monotonic"
 
-async def test_a_long_write_gives_others_their_turn(
-    daemon: Daemon, nursery: trio.Nursery, mock_clock: MockClock
-) -> None:
+
+@pytest.fixture
+def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long things take, no time passes."""
+    monkeypatch.setattr(MONOTONIC, lambda: 0.0)
+
+
+@pytest.mark.usefixtures("no_time")
+async def test_a_long_write_gives_others_their_turn(daemon: Daemon, nursery: trio.Nursery) -> None:
     handle, switch = daemon.open(), daemon.context.switch
     count = 2 * MESSAGES_BEFORE_OTHERS + 100
     seen = []
@@ -415,13 +421,15 @@ async def test_a_long_write_gives_others_their_turn(
     assert set(seen) <= {MESSAGES_BEFORE_OTHERS, 2 * MESSAGES_BEFORE_OTHERS}
 
 
-async def test_a_slow_write_gives_others_their_turn_sooner(mock_clock: MockClock) -> None:
+async def test_a_slow_write_gives_others_their_turn_sooner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def slow(request: Request) -> Answer:
-        mock_clock.jump(TIME_BEFORE_OTHERS_S)
         handled.append(0)
         return Answer()
 
     handled: list[int] = []
+    monkeypatch.setattr(MONOTONIC, lambda: len(handled) * TIME_BEFORE_OTHERS_S)
     daemon = Daemon([one_command(slow)])
     handle = daemon.open()
     family = daemon.context.registry.lookup(0x20)
@@ -433,9 +441,8 @@ async def test_a_slow_write_gives_others_their_turn_sooner(mock_clock: MockClock
     assert (len(handled), taken) == (1, len(requests[0]))
 
 
-async def test_a_signal_ends_a_long_write_after_what_was_handled(
-    daemon: Daemon, mock_clock: MockClock
-) -> None:
+@pytest.mark.usefixtures("no_time")
+async def test_a_signal_ends_a_long_write_after_what_was_handled(daemon: Daemon) -> None:
     """So that who goes on where it ended does nothing twice, and leaves nothing out."""
     handle = daemon.open()
     count = MESSAGES_BEFORE_OTHERS + 100
@@ -451,9 +458,8 @@ async def test_a_signal_ends_a_long_write_after_what_was_handled(
     assert errnos(await handle.drain()) == [0] * count
 
 
-async def test_a_short_write_is_not_to_be_interrupted(
-    daemon: Daemon, mock_clock: MockClock
-) -> None:
+@pytest.mark.usefixtures("no_time")
+async def test_a_short_write_is_not_to_be_interrupted(daemon: Daemon) -> None:
     handle = daemon.open()
     with trio.CancelScope() as scope:
         scope.cancel()

@@ -27,7 +27,6 @@ from ovsdp_cuse.switch.key import (
     ETH_TYPE,
     IN_PORT,
     IP_FRAG,
-    IP_PROTO,
     MAC_PROTO,
     MAC_PROTO_ETHERNET,
 )
@@ -373,12 +372,17 @@ def test_a_frame_that_lacks_nothing_is_not_touched() -> None:
 
 @pytest.mark.parametrize(
     ("start", "place", "good"),
-    [(10, 8, False), (16, 2, True), (17, 2, False), (18, 0, True), (0xFFFF, 0xFFFF, False)],
+    [
+        (11, 8, False),
+        (10, 8, True),
+        (16, 2, True),
+        (17, 2, False),
+        (18, 0, True),
+        (0xFFFF, 0xFFFF, False),
+    ],
 )
 def test_a_checksum_beyond_the_frame_is_refused(start: int, place: int, good: bool) -> None:
-    """At offset 8 four bytes are needed, for SCTP's."""
     packet = Packet.of(bytes(20), Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, start, place))
-    packet.key = IP_PROTO.place(132)
     assert packet.has_offload
     for action in (validate, complete_checksum, segments):
         clone = packet.clone()
@@ -512,3 +516,13 @@ def test_too_many_segments_are_refused(kind: int) -> None:
     assert extract(packet, ETHERNET)
     with pytest.raises(OffloadError, match="more than 512"):
         segments(packet)
+
+
+def test_an_sctp_frame_has_room_for_its_crc_and_is_not_too_long() -> None:
+    frame = bytes(ETHER / ipv4(proto=132) / bytes(12))
+    for size, text in ((len(frame) - 1, "beyond"), (20_000, "more than")):
+        cut = frame[:size].ljust(size, b"\0")
+        packet = Packet.of(cut, Offload(VIRTIO_NET_HDR_F_NEEDS_CSUM, 0, 0, 0, 34, 8))
+        assert extract(packet, ETHERNET)
+        with pytest.raises(OffloadError, match=text):
+            complete_checksum(packet)

@@ -77,7 +77,7 @@ def test_an_owned_buffer_is_not_copied() -> None:
 
 def test_a_clone_reads_the_same_memory_until_one_writes() -> None:
     packet = Packet.of(FRAME, PARTIAL)
-    packet.key, packet.network, packet.transport, packet.in_port = 5, 14, 34, 7
+    packet.key, packet.network, packet.transport = 5, 14, 34
     packet.priority, packet.mark, packet.hash, packet.mru = 1, 2, 3, 4
     packet.key_valid, packet.link, packet.cut = False, (0x800, True), 60
     clone = packet.clone()
