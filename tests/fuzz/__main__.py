@@ -8,6 +8,9 @@ import time
 
 from tests.fuzz.rounds import INPUTS_PER_ROUND, KINDS, Broken, rounds, run_round
 
+SHOWN_CHARACTERS = 2000
+"""Of the slowest input."""
+
 
 def main() -> int:
     """Run rounds, show how far it is, and say how a failure is seen again."""
@@ -18,6 +21,7 @@ def main() -> int:
     arguments = parser.parse_args()
     wanted = [arguments.round] if arguments.round is not None else list(rounds(arguments.count))
     started = time.monotonic()
+    slowest = (0.0, "nothing")
     for done, number in enumerate(wanted):
         if sys.stderr.isatty():
             inputs = done * INPUTS_PER_ROUND
@@ -26,14 +30,19 @@ def main() -> int:
             line = f"round {number:,}: {inputs:,} inputs, {rate:,.0f}/s, now {kind}"
             print(f"\r{line:<76}", end="", file=sys.stderr, flush=True)
         try:
-            run_round(arguments.seed, number)
+            slowest = max(slowest, run_round(arguments.seed, number))
         except Broken as broken:
             print(f"\n{broken}", file=sys.stderr)
             return 1
     if sys.stderr.isatty():
         print(file=sys.stderr)
     inputs = len(wanted) * INPUTS_PER_ROUND
-    print(f"{inputs:,} inputs in {time.monotonic() - started:.1f} s, and the invariant holds")
+    seconds, what = slowest
+    print(f"the slowest input, {seconds * 1000:.0f} ms of processor: {what[:SHOWN_CHARACTERS]}")
+    print(
+        f"{inputs:,} inputs of seed {arguments.seed} in {time.monotonic() - started:.1f} s, "
+        "and the invariant holds"
+    )
     return 0
 
 

@@ -116,22 +116,27 @@ async def write(handle: Handle, inputs: Inputs, record: Record) -> None:
     continues = inputs.random.random() < 0.1
     data = inputs.messages()
     record.note(f"{'continued ' if continues else ''}write by {handle.pid}", data)
+    before = handle.session.queue._number
     with trio.CancelScope() as scope:
         scope.cancel()
         taken = await handle.daemon.dispatcher.write(handle.session, data, continues)
         if not scope.cancel_called or taken == len(data):
-            check_answers(handle, data, continues)
+            check_answers(handle, data, continues, before)
         return
     raise Waited
 
 
-def check_answers(handle: Handle, data: bytes, continues: bool) -> None:
-    """Of one message alone, on a handle where nothing else waits: one answer at the most but for
+def check_answers(handle: Handle, data: bytes, continues: bool, before: int) -> None:
+    """What has been queued since the datagram of number `before`.
+
+    Of one message alone, on a handle where nothing else waits: one answer at the most but for
     an acknowledgement, and that exactly if it was asked for or something was wrong."""
     session = handle.session
     length = NETLINK_HEADER.parse(data).length if len(data) >= 16 else 0
     alone = not continues and 16 <= length <= len(data) < length + 16
-    waiting = [datagram for line in session.queue._lines for _order, datagram in line]
+    waiting = [
+        datagram for line in session.queue._lines for order, datagram in line if order > before
+    ]
     if not alone or session.groups or session.stream_dump or len(waiting) > 2:
         return
     header = NETLINK_HEADER.parse(data)

@@ -10,10 +10,15 @@ from ovsdp_cuse.device import fuse_abi as abi
 from ovsdp_cuse.device.ioctl import IOCTL_TYPE
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.dispatch import Ioctl
-from ovsdp_cuse.wire.attributes import pack_attribute
+from ovsdp_cuse.wire.actions import ACTIONS
+from ovsdp_cuse.wire.attributes import Unparsed, pack_attribute
 from ovsdp_cuse.wire.family import FamilySchema
+from ovsdp_cuse.wire.key import KEY
 from ovsdp_cuse.wire.netlink import GENERIC_HEADER
 from ovsdp_cuse.wire.values import Integer, IntegerArray, String, Value
+from tests.oracle.generator import keys
+from tests.oracle.generator.actions import Lists
+from tests.oracle.generator.tree import build
 
 LONGEST_MESSAGE = 2048
 
@@ -125,6 +130,10 @@ class Inputs:
                 )
             case IntegerArray():
                 return struct.pack("=I", self.pid()) * random.choice((1, 1, 1, 2, 3))
+            case Unparsed(inner=inner) if inner is KEY:
+                return build(keys.key(random))
+            case Unparsed(inner=inner) if inner is ACTIONS:
+                return build(Lists(random, self.pid() or 1, False, []).make())
         return self.payload()
 
     def sensible_message(self) -> bytes:

@@ -10,9 +10,15 @@ import pytest
 from ovsdp_cuse.device import connection
 from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families import meter
 from ovsdp_cuse.families.stream_door import StreamDoor
+from ovsdp_cuse.switch import datapath, program
+from ovsdp_cuse.switch.packet import Packet
+from ovsdp_cuse.switch.program import Program
+from tests.fuzz import record
 from tests.fuzz.channel import server_round
 from tests.fuzz.rounds import INPUTS_PER_ROUND, KINDS, Broken, rounds, run_round
+from tests.fuzz.switch import switch_round
 
 SEED = 0
 COUNT = 200_000
@@ -98,3 +104,28 @@ def test_an_error_that_leaves_the_doors_is_found(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(StreamDoor, "write", faulty)
     with pytest.raises(Broken, match="an error says what was wrong"):
         run_round(SEED, 0)
+
+
+def silent_output(*_arguments: object) -> Program:
+    return lambda packet: None
+
+
+def no_key(packet: Packet, metadata: int) -> bool:
+    raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "replacement", "text"),
+    [
+        pytest.param(program, "make_output", silent_output, "went nowhere", id="a packet lost"),
+        pytest.param(datapath, "extract", no_key, "a bug", id="a packet that meets a bug"),
+        pytest.param(meter, "parse_bands", no_key, "logged: a handler failed", id="a handler"),
+        pytest.param(record, "SLOWEST_S", 0.0, "s of processor for", id="an input that is slow"),
+    ],
+)
+def test_a_switch_that_breaks_the_invariant_is_found(
+    monkeypatch: pytest.MonkeyPatch, target: object, name: str, replacement: object, text: str
+) -> None:
+    monkeypatch.setattr(target, name, replacement)
+    with pytest.raises(Broken, match=text):
+        run_round(SEED, KINDS.index(switch_round))
