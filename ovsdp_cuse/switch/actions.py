@@ -21,7 +21,6 @@ class Layer(Enum):
     UDP = "udp"
     SCTP = "sctp"
     MPLS = "mpls"
-    NSH = "nsh"
     CONNTRACK = "conntrack"
     """Accepted in a flow, but every packet fails at it (EINVAL) and is dropped, as in Linux."""
 
@@ -38,14 +37,13 @@ class Userspace:
     """Send the packet to userspace.
 
     pid: OVS_USERSPACE_ATTR_PID. userdata: None where there was none. egress_tunnel_port: None for
-    none. with_actions: whether the upcall carries the actions; `actions` are then these, in their
-    netlink form: the list that this action stands in, which may be one inside another.
+    none. actions: those that the upcall carries, which is the list that this one stands in, maybe
+    inside another, in netlink form; None where it carries none.
     """
 
     pid: int
     userdata: bytes | None = None
     egress_tunnel_port: int | None = None
-    with_actions: bool = False
     actions: bytes | None = None
 
 

@@ -252,7 +252,7 @@ class _Compiler:
     def _userspace(self, action: Userspace) -> Step:
         board, drops = self._board, self._drops
         pid, userdata, tunnel_port = action.pid, action.userdata, action.egress_tunnel_port
-        actions = action.actions if action.with_actions else None
+        actions = action.actions
 
         def step(packet: Packet) -> None:
             if not board.send_upcall(Upcall(False, packet, pid, userdata, actions, tunnel_port)):

@@ -352,7 +352,7 @@ def test_an_upcall_carries_the_list_that_its_action_stands_in() -> None:
     asking = userspace(7, (UserspaceAttr.ACTIONS, b""))
     parsed = parse_actions(asking + userspace(8) + OUTPUT, TCP_FLOW)
     assert parsed.actions == (
-        Userspace(7, with_actions=True, actions=parsed.wire),
+        Userspace(7, actions=parsed.wire),
         Userspace(8),
         Output(2),
     )

@@ -230,7 +230,7 @@ def test_what_a_list_inside_does_is_not_known_after_it() -> None:
 def test_an_upcall_carries_the_inner_list() -> None:
     asking = userspace(7, (UserspaceAttr.ACTIONS, b""))
     parsed = parse_actions(clone(asking + OUTPUT) + OUTPUT, TCP_FLOW)
-    inner = Userspace(7, with_actions=True, actions=asking + OUTPUT)
+    inner = Userspace(7, actions=asking + OUTPUT)
     assert parsed.actions == (Clone((inner, Output(2))), Output(2))
 
 

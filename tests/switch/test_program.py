@@ -189,8 +189,8 @@ def test_userspace() -> None:
     """The upcall has all that the action says, and the key of now."""
     board = run(
         SET,
-        Userspace(7, b"data", 3, with_actions=True, actions=b"wire"),
-        Userspace(8, actions=b"x"),
+        Userspace(7, b"data", 3, actions=b"wire"),
+        Userspace(8),
     )
     first, second = board.upcalls
     assert (first.is_miss, first.pid, first.userdata, first.egress_tunnel_port, first.actions) == (

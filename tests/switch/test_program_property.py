@@ -61,7 +61,6 @@ FIELDS: dict[Layer, tuple[Field, ...]] = {
     Layer.UDP: (TP_SRC, TP_DST),
     Layer.SCTP: (TP_SRC, TP_DST),
     Layer.MPLS: (MPLS_LSE_0,),
-    Layer.NSH: (),
     Layer.CONNTRACK: (),
 }
 NSH = bytes.fromhex("0fc60103 00112233") + bytes(16)

@@ -110,7 +110,7 @@ def _parse_list(data: bytes, state: State) -> CopiedList:
     if state.wants_list:
         actions = [
             replace(action, actions=dumped)
-            if isinstance(action, Userspace) and action.with_actions
+            if isinstance(action, Userspace) and action.actions == nested_actions.PLACEHOLDER
             else action
             for action in actions
         ]

@@ -38,6 +38,10 @@ _u32 = struct.Struct("=I")
 _u16 = struct.Struct("=H")
 
 
+PLACEHOLDER: Final = b""
+"""`Userspace.actions` while the list that it stands in is being read, which has more bytes."""
+
+
 def parse_userspace(state: State, payload: bytes) -> Copied:
     """OVS_ACTION_ATTR_USERSPACE; unknown attributes and what is left over are ignored."""
     attributes = USERSPACE.parse(payload)
@@ -51,7 +55,7 @@ def parse_userspace(state: State, payload: bytes) -> Copied:
             pid,
             attributes.get(UserspaceAttr.USERDATA),
             attributes.get(UserspaceAttr.EGRESS_TUN_PORT),
-            with_actions,
+            PLACEHOLDER if with_actions else None,
         ),
         payload,
         NLA_HEADER_SIZE + len(payload),

@@ -55,8 +55,7 @@ _SETS: Final[dict[Layer, Callable[[int, int], Edit]]] = {
     Layer.UDP: set_udp,
     Layer.SCTP: set_sctp,
     Layer.MPLS: set_mpls,
-    # execute_masked_set_action() returns EINVAL for these.
-    Layer.NSH: _refuse,
+    # execute_masked_set_action() returns EINVAL for it.
     Layer.CONNTRACK: _refuse,
 }
 

@@ -328,7 +328,7 @@ def test_cut_off_headers(layer: Layer, field: Any, size: int) -> None:
         edited(packet, Set(layer, field.ones, field.ones))
 
 
-@pytest.mark.parametrize("layer", [Layer.NSH, Layer.CONNTRACK])
+@pytest.mark.parametrize("layer", [Layer.CONNTRACK])
 def test_sets_that_fail(layer: Layer) -> None:
     """execute_masked_set_action() knows these, and refuses them."""
     with pytest.raises(CannotApply):
