@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ovsdp_cuse.command_line.group import program
+from ovsdp_cuse.ports.memory import FIRST_IFINDEX
 from tests.nodes.daemon import Daemon
 from tests.nodes.interface import DEADLINE_S
 
@@ -104,6 +105,7 @@ def test_the_trace_of_a_daemon(new_daemon: Daemon) -> None:
     assert traced[0] == f"{first} opened, O_NONBLOCK"
     assert traced[1] == f"{first} < GET_PID 1"
     assert traced[2].startswith(f"{first} > TRANSACT ovs_datapath OVS_DP_CMD_NEW REQUEST seq=1")
-    assert traced[3].startswith(f"{first} < ovs_datapath OVS_DP_CMD_NEW seq=1 pid=1 dp_ifindex=1")
+    answer = f"{first} < ovs_datapath OVS_DP_CMD_NEW seq=1 pid=1 dp_ifindex={FIRST_IFINDEX} "
+    assert traced[3].startswith(answer)
     assert traced[4] == f"{first} closed"
     assert any("NLMSG_ERROR EEXIST" in line and "OVS_DP_ATTR_NAME" in line for line in lines)
