@@ -131,10 +131,12 @@ class Datapath:
         port.received = self.flush
 
     def detach(self, port: Port) -> None:
-        """Let go of a port; what it has queued is not sent, and what it receives is ignored."""
+        """Let go of a port: what it has queued is sent, what it receives is ignored."""
+        if port in self._queued:
+            del self._queued[port]
+            port.flush()
         del self.ports[port.number]
         self._microflows.remove(port.number)
-        self._queued.pop(port, None)
         self._first_free = min(self._first_free, max(port.number, 1))
         port.detached()
 

@@ -16,12 +16,14 @@ from ovsdp_cuse.switch.key import (
     IPV4_DST,
     IPV4_SRC,
     IPV6_DST,
+    IPV6_LABEL,
     IPV6_SRC,
     MPLS_LSE_0,
     TP_DST,
     TP_SRC,
 )
 from ovsdp_cuse.switch.packet import Packet
+from ovsdp_cuse.switch.protocols import IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP
 
 _ADDRESSES = (
     ETH_TYPE.ones
@@ -34,6 +36,9 @@ _ADDRESSES = (
 )
 _PORTS = TP_SRC.ones | TP_DST.ones
 _FLOW = _ADDRESSES | _PORTS
+_LABEL = IPV6_LABEL.ones
+_LABELLED = _ADDRESSES | _LABEL
+_WITH_PORTS = (IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP)
 _UNDIRECTED = ETH_TYPE.ones | IP_PROTO.ones
 _FRAGMENT = IP_FRAG.ones
 
@@ -54,19 +59,20 @@ def flow_hash(packet: Packet) -> int:
     """The hash, 32 bits and never 0; kept in the packet until an action changes the flow.
 
     Fragments of a packet have one hash, so for them it is without the ports, which the first has.
+    A flow label of IPv6 stands for the ports, as in __skb_get_hash().
     A hash that userspace has given counts where it says how it was made, as in skb_get_hash().
     """
     known = packet.hash
     if not known or not known & (HASH_SW_BIT | HASH_L4_BIT):
         key = packet.key
-        known = HASH_SW_BIT
-        if key & _FRAGMENT:
-            known |= _mix(hash(key & _ADDRESSES))
-        else:
-            known |= _mix(hash(key & _FLOW))
+        fields, bits = _ADDRESSES, HASH_SW_BIT
+        if key & _LABEL:
+            fields, bits = _LABELLED, HASH_SW_BIT | HASH_L4_BIT
+        elif not key & _FRAGMENT and IP_PROTO.get(key) in _WITH_PORTS:
+            fields = _FLOW
             if key & _PORTS:
-                known |= HASH_L4_BIT
-        packet.hash = known
+                bits = HASH_SW_BIT | HASH_L4_BIT
+        known = packet.hash = bits | _mix(hash(key & fields))
     return known & 0xFFFFFFFF
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
@@ -111,8 +111,24 @@ def test_a_hash_that_does_not_say_how_it_was_made_is_made_anew(known: int | None
     assert packet.hash == other.hash == flow_hash(other) | HASH_SW_BIT | HASH_L4_BIT
 
 
+def labelled(label: int) -> Any:
+    return IPv6(src="2001:db8::1", dst="2001:db8::2", fl=label)
+
+
+def test_a_flow_label_stands_for_the_ports() -> None:
+    one, other = of(labelled(5) / TCP(sport=1)), of(labelled(5) / TCP(sport=2))
+    assert flow_hash(one) == flow_hash(other) != flow_hash(of(labelled(6) / TCP(sport=1)))
+
+
 def test_the_bits_tell_of_what_the_hash_is() -> None:
-    for frame, bits in ((V4 / TCP(), 3), (V4 / Raw(b"x"), 1), (IP(flags="MF") / UDP(), 1)):
+    for frame, bits in (
+        (V4 / TCP(), 3),
+        (V4 / Raw(b"x"), 1),
+        (IP(flags="MF") / UDP(), 1),
+        (V4 / ICMP(), 1),
+        (V6 / ICMPv6EchoRequest(), 1),
+        (labelled(5) / Raw(b"x"), 3),
+    ):
         packet = of(frame)
         flow_hash(packet)
         assert packet.hash is not None
