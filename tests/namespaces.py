@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ from ovsdp_cuse.ports.rtnetlink import (
 )
 
 RTM_NEWADDR: Final = 20
+IFF_RUNNING: Final = 0x40
+LIMIT_S: Final = 20.0
 CLONE_NEWNET: Final = 0x40000000
 NETWORK: Final = Path("/proc/thread-self/ns/net")
 SETTINGS: Final = Path("/proc/sys/net/ipv6/conf")
@@ -80,6 +83,8 @@ class Namespace:
         self._make(("IFLA_IFNAME", name), ("IFLA_LINKINFO", info))
         self.set_up(name)
         (there or self).set_up(peer)
+        self.wait_running(name)
+        (there or self).wait_running(peer)
 
     def add_link(self, name: str, kind: str) -> None:
         """Make an interface of a kind that needs nothing else, such as bridge or dummy."""
@@ -106,6 +111,13 @@ class Namespace:
     def set_link(self, name: str, *attributes: tuple[str, Any]) -> None:
         """Change what pyroute2 calls IFLA_MTU, IFLA_IFNAME and so on."""
         self._route.set_link(self.link(name).ifindex, *attributes)
+
+    def wait_running(self, name: str) -> None:
+        """Return once an interface sends: what comes before the kernel has noticed its carrier,
+        which a task of its own does, is dropped."""
+        deadline = time.monotonic() + LIMIT_S
+        while not self.link(name).flags & IFF_RUNNING:
+            assert time.monotonic() < deadline, f"{name} has no carrier"
 
     def rename_link(self, name: str, new_name: str) -> None:
         """Give an interface another name; before Linux 6.2 it must be down for that."""

@@ -18,6 +18,8 @@ from ovsdp_cuse.ports.netdev import (
     PACKET_AUXDATA,
     PACKET_IGNORE_OUTGOING,
     PACKET_VNET_HDR,
+    SO_RCVBUFFORCE,
+    SOCKET_MEMORY,
     SOL_PACKET,
 )
 from ovsdp_cuse.switch.packet import VNET_HEADER, VNET_HEADER_SIZE, Offload, Packet
@@ -141,6 +143,7 @@ class SocketEnd(End):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         for option in (PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING):
             self.socket.setsockopt(SOL_PACKET, option, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_MEMORY)
         self.socket.bind((interface, ETH_P_ALL))
 
     def send(self, frame: bytes, offload: Offload = NO_OFFLOAD) -> None:
