@@ -131,10 +131,11 @@ class Datapath:
         port.received = self.flush
 
     def detach(self, port: Port) -> None:
-        """Let go of a port: what it has queued is sent, what it receives is ignored."""
-        if port in self._queued:
-            del self._queued[port]
-            port.flush()
+        """Let go of a port: what is queued is sent, what the port receives is ignored.
+
+        It may be the one whose batch it is, and would not come to the batch's end.
+        """
+        self.flush()
         del self.ports[port.number]
         self._microflows.remove(port.number)
         self._first_free = min(self._first_free, max(port.number, 1))

@@ -82,6 +82,12 @@ class Traffic:
         counters = self.datapath.counters
         return counters.hit, counters.missed, counters.lost
 
+    def survive_bugs(self) -> list[Datapath]:
+        """Go on where a packet meets a bug, as a daemon does; returns where that was, each time."""
+        failures: list[Datapath] = []
+        self.switch.on_failure = failures.append
+        return failures
+
     def _take(self, dp_ifindex: int, upcall: Upcall) -> bool:
         assert dp_ifindex == self.datapath.index
         if upcall.pid in self.refused:
