@@ -25,6 +25,7 @@ from ovsdp_cuse.configuration import (
 from ovsdp_cuse.device.node import Node, NodeError
 from ovsdp_cuse.families.registry import Family, RegistryError
 from ovsdp_cuse.families.trace import Trace
+from ovsdp_cuse.ports.kind import PortKindError
 
 DEFAULTS = Configuration()
 
@@ -88,7 +89,7 @@ def serve(file: Path | None, **settings: Any) -> None:
         registry = daemon.load_registry()
         tap = Trace(registry, sys.stdout) if configuration.trace else None
         daemon.main(configuration, registry, tap, _banner(configuration, registry))
-    except (ConfigurationError, NodeError, RegistryError) as error:
+    except (ConfigurationError, NodeError, PortKindError, RegistryError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -29,7 +29,7 @@ from ovsdp_cuse.ports.interfaces import (
     LinkChanged,
     Overrun,
 )
-from ovsdp_cuse.ports.kind import Host, HostPort, PortKind
+from ovsdp_cuse.ports.kind import Host, HostPort, PortKind, PortKindError
 from ovsdp_cuse.ports.netdev import NetdevKind
 from ovsdp_cuse.ports.rtnetlink import IFF_UP, Link, RouteSocket
 from ovsdp_cuse.ports.tap import TapKind, TapPort
@@ -51,8 +51,21 @@ BATCHES_AT_ONCE: Final = 4
 
 
 def installed_kinds() -> list[PortKind]:
-    """The kinds of other packages."""
-    return [entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)]
+    """The kinds of other packages; PortKindError where one cannot be loaded."""
+    kinds: list[PortKind] = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        try:
+            kind = entry.load()
+            number = kind.type
+        except Exception as error:
+            raise PortKindError(
+                f"the kind of port {entry.name!r} of entry point {entry.value!r} cannot be loaded: "
+                f"{error!r}; repair or uninstall its package"
+            ) from error
+        if not isinstance(number, int) or not callable(getattr(kind, "open", None)):
+            raise PortKindError(f"the entry point {entry.name!r} ({entry.value}) is no PortKind")
+        kinds.append(kind)
+    return kinds
 
 
 def raise_descriptor_limit() -> None:
@@ -63,11 +76,17 @@ def raise_descriptor_limit() -> None:
 
 
 class HostPorts:
-    """The PortProvider of the host's interfaces, of the network namespace it is made in."""
+    """The PortProvider of the host's interfaces, of the network namespace it is made in.
+
+    Raises PortKindError where two kinds have the same type.
+    """
 
     def __init__(self, kinds: Iterable[PortKind] = BUILT_IN) -> None:
         self.events: PortEvents = NoEvents()
-        self._kinds = {kind.type: kind for kind in kinds}
+        self._kinds: dict[int, PortKind] = {}
+        for kind in kinds:
+            if self._kinds.setdefault(kind.type, kind) is not kind:
+                raise PortKindError(f"two kinds of port have the type {kind.type}")
         self._by_ifindex: dict[int, HostPort] = {}
         self._ports: set[HostPort] = set()
         self._sources: dict[int, Callable[[], object]] = {}

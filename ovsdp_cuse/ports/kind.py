@@ -76,6 +76,10 @@ def _nothing() -> None:
     """Whom nobody told what to do at the end."""
 
 
+class PortKindError(Exception):
+    """A kind of port that cannot be had; the text says which and why."""
+
+
 class PortKind(Protocol):
     """Opens ports of one OVS_VPORT_TYPE_*."""
 

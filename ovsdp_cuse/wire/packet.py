@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 from ovsdp_cuse.wire.actions import ACTIONS
 from ovsdp_cuse.wire.attributes import AttributeSet, Unparsed
@@ -13,6 +14,8 @@ from ovsdp_cuse.wire.values import Binary, Flag, u16, u32, u64
 OVS_PACKET_VERSION = 1
 
 ETH_HLEN = 14
+SHOWN = 64
+"""Bytes of a frame that traces show: more than most headers have."""
 
 
 class PacketCmd(IntEnum):
@@ -41,6 +44,14 @@ class PacketAttr(IntEnum):
     HASH = 11
 
 
+class FrameValue(Binary):
+    """A frame; its beginning is shown."""
+
+    def format(self, obj: Any) -> str:
+        cut = f"...({len(obj)} bytes)" if len(obj) > SHOWN else ""
+        return f"{super().format(obj[:SHOWN])}{cut}"
+
+
 PACKET = FamilySchema(
     id=0x13,
     name="ovs_packet",
@@ -50,7 +61,7 @@ PACKET = FamilySchema(
     attributes=AttributeSet(
         "OVS_PACKET_ATTR",
         {
-            PacketAttr.PACKET: Binary(minimum=ETH_HLEN),
+            PacketAttr.PACKET: FrameValue(minimum=ETH_HLEN),
             PacketAttr.KEY: Unparsed(KEY),
             PacketAttr.ACTIONS: Unparsed(ACTIONS),
             PacketAttr.USERDATA: Binary(),

@@ -6,12 +6,13 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 from errno import EIO
+from types import SimpleNamespace
 
 import pytest
 import trio
 
 from ovsdp_cuse.ports.host import BUILT_IN, HostPorts, installed_kinds
-from ovsdp_cuse.ports.kind import Host, HostPort
+from ovsdp_cuse.ports.kind import Host, HostPort, PortKindError
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_TYPE_NETDEV, PortSpec
 from tests.namespaces import Namespace
@@ -197,3 +198,41 @@ def test_any_interface_can_be_looked_at(namespace: Namespace) -> None:
 def test_as_many_descriptors_as_there_may_be(ports: HostPorts) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == hard
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point, as importlib.metadata has them."""
+
+    name: str
+    value: str
+    found: object
+
+    def load(self) -> object:
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "complaint"),
+    [
+        (ImportError("no module"), "'pipe' of entry point 'pipe:KIND' cannot be loaded"),
+        ("a string", "'pipe' of entry point 'pipe:KIND' cannot be loaded"),
+        (SimpleNamespace(type=9), "'pipe' (pipe:KIND) is no PortKind"),
+        (SimpleNamespace(type="9", open=print), "'pipe' (pipe:KIND) is no PortKind"),
+    ],
+)
+def test_a_broken_kind_is_told(
+    monkeypatch: pytest.MonkeyPatch, found: object, complaint: str
+) -> None:
+    entries = [Entry("pipe", "pipe:KIND", found)]
+    monkeypatch.setattr("ovsdp_cuse.ports.host.entry_points", lambda group: entries)
+    with pytest.raises(PortKindError) as caught:
+        installed_kinds()
+    assert complaint in str(caught.value)
+
+
+def test_two_kinds_cannot_have_one_type() -> None:
+    with pytest.raises(PortKindError, match="the type 99"):
+        HostPorts((*BUILT_IN, PipeKind(), PipeKind()))
