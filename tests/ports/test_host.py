@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from errno import EIO
 from types import SimpleNamespace
 
