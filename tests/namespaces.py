@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,7 @@ IFF_RUNNING: Final = 0x40
 LIMIT_S: Final = 20.0
 CLONE_NEWNET: Final = 0x40000000
 NETWORK: Final = Path("/proc/thread-self/ns/net")
+TUN: Final = Path("/dev/net/tun")
 SETTINGS: Final = Path("/proc/sys/net/ipv6/conf")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -161,6 +163,8 @@ def fresh_namespaces() -> Iterator[Callable[[], Namespace]]:
     """Makes namespaces, which are let go at the end; for a fixture. Skips where that takes root."""
     if os.geteuid():
         pytest.skip("making network namespaces takes root")
+    if not TUN.exists():  # a module of Debian's kernel
+        subprocess.run(["modprobe", "tun"], check=True)
     with ExitStack() as made:
 
         def make() -> Namespace:

@@ -325,10 +325,9 @@ def names_of(lan: Lan) -> list[str]:
 
 def test_a_renamed_interface_keeps_its_port(lan: Lan) -> None:
     lan.wire()
-    lan.switch.set_link("to-right", ("IFLA_IFNAME", "renamed"))
+    lan.switch.rename_link("to-right", "renamed")
     wait_until(lambda: names_of(lan) == ["x", "to-left", "renamed"], "the new name")
-    lan.switch.set_up("renamed")
-    assert ping(lan.left, RIGHT)
+    wait_until(lambda: ping(lan.left, RIGHT), "the carrier is back")
 
 
 def test_a_killed_daemon_leaves_no_interface_and_another_takes_over(
