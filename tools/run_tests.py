@@ -22,6 +22,8 @@ from pathlib import Path
 
 LIMIT_S = 25 * 60.0
 ON_A_NODE = ("tests/contract", "tests/live")
+NOT_EMULATED = ("--deselect", "tests/ports/test_tap.py::test_thousands_of_them")
+"""What takes minutes there; the unit lane has it, on this machine's kernel."""
 NEED_A_MACHINE = ("live", "oracle/kernel", "systemd", "vm")
 RESULTS = Path("build/tests").resolve()
 PYTHON = ".venv/bin/python"
@@ -72,9 +74,9 @@ LANES = (
     Lane("vm", "the virtual machine itself", pytest("tests/vm")),
     Lane(
         "vm-live",
-        "the CUSE node of Debian's kernel",
+        "the CUSE node, and ports, of Debian's kernel",
         in_vm(
-            *pytest(*ON_A_NODE, "-p", "no:cacheprovider"),
+            *pytest(*ON_A_NODE, "tests/ports", *NOT_EMULATED, "-p", "no:cacheprovider"),
             options=("--env", "OVSDP_TEST_NODE=cuse"),
         ),
         beside_others=True,

@@ -235,9 +235,10 @@ class Datapath:
                 if not (packet.priority or packet.mark):
                     flow = find(packet)
                     if flow is not None:
-                        # As much as a hit of the mask cache is, and counted as one.
+                        # As much as a hit of the mask cache is, and counted as one if there is one.
                         flows.mask_hit += 1
-                        flows.cache_hits += 1
+                        if flows.cache_size:
+                            flows.cache_hits += 1
                         flow.mask.hits += 1
                         hit(flow, packet)
                         return

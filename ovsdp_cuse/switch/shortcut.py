@@ -58,7 +58,7 @@ def make_shortcut(
 def count(uncounted: list[Microflow], flows: FlowTable, now_ms: int) -> int:
     """Count what took the shortcut with its flows, and return how many packets that were.
 
-    For the statistics of the table each is a hit of the mask cache.
+    For the statistics of the table each is a hit of the mask cache, where there is one.
     """
     packets = 0
     for microflow in uncounted:
@@ -72,5 +72,6 @@ def count(uncounted: list[Microflow], flows: FlowTable, now_ms: int) -> int:
         microflow.packets = microflow.bytes = 0
     uncounted.clear()
     flows.mask_hit += packets
-    flows.cache_hits += packets
+    if flows.cache_size:
+        flows.cache_hits += packets
     return packets
