@@ -15,10 +15,12 @@ from tests.oracle.messages import (
     FAMILY_NAMES,
     FLOW,
     GET,
+    GETFAMILY,
     NLCTRL,
     NLMSG_DONE,
     NLMSG_ERROR,
     REQUEST,
+    SET,
     VPORT,
     Ctrl,
     Vport,
@@ -37,6 +39,8 @@ UNSEEN = {"dpctl": ("v3", 9530)}
 """An interface that was deleted while nobody listened, and the event before which it was."""
 SWAPPED = {"startup": 335}
 """An event that the kernel handled after the next one: two threads asked at once."""
+
+REPEATED = {(NLCTRL, GETFAMILY), (DATAPATH, GET), (DATAPATH, SET), (VPORT, GET), (FLOW, GET)}
 
 PCAP_HEADER, RECORD_HEADER, COOKED_HEADER = 24, 16, 16
 LINKTYPE_NETLINK = 253
@@ -155,3 +159,23 @@ def _families(frames: list[list[bytes]]) -> Numbers:
             if name in ours and Ctrl.FAMILY_ID in told:
                 numbers.add(ours[name], struct.unpack("=H", told[Ctrl.FAMILY_ID])[0])
     return numbers
+
+
+def without_repeats(events: list[Event]) -> list[Event]:
+    """The events without requests that read, or set a datapath, as was done since the last change.
+
+    ovs-dpctl asks the same of each port with each command.
+    """
+    asked: set[bytes] = set()
+    kept: list[Event] = []
+    for event in events:
+        if isinstance(event, Exchange) and (event.family, event.command) in REPEATED:
+            # Without sequence number and PID.
+            content = event.request[:8] + event.request[16:]
+            if content in asked:
+                continue
+            asked.add(content)
+        else:
+            asked.clear()
+        kept.append(event)
+    return kept

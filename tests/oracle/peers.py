@@ -16,6 +16,7 @@ import struct
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from errno import EAGAIN
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -34,8 +35,9 @@ from tests.oracle.messages import NLCTRL, NLMSG_ERROR, Ctrl, attr, head
 
 T = TypeVar("T")
 
+NETLINK_GENERIC = 16
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK = 270, 1, 11
-SO_RCVBUFFORCE = 33
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 ROOM = 1 << 16
 SPACE = 16 << 20
 """Bytes that may wait on a channel."""
@@ -120,20 +122,14 @@ class SocketChannel:
     """A socket connected to the kernel; pid: the port id to take, 0 for any."""
 
     def __init__(self, pid: int = 0) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
         self._socket.setblocking(False)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SPACE)
-        self._socket.setsockopt(socket.SOL_SOCKET, 32, SPACE)  # SO_SNDBUFFORCE
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SPACE)
         self._socket.bind((pid, 0))
         self.pid = int(self._socket.getsockname()[0])
-        self._numbers = Numbers()
-        self._group_ids: dict[str, int] = {}
-        for ours, name in messages.FAMILY_NAMES.items():
-            if ours != NLCTRL:
-                theirs, groups = self._resolve(name)
-                self._numbers.add(ours, theirs)
-                self._group_ids |= groups
+        self._numbers, self._group_ids = kernel_numbers()
 
     def send(self, data: bytes) -> None:
         translated = b"".join(
@@ -154,21 +150,6 @@ class SocketChannel:
 
     def close(self) -> None:
         self._socket.close()
-
-    def _resolve(self, name: str) -> tuple[int, dict[str, int]]:
-        """The id of a family and of its multicast groups."""
-        request = messages.message(
-            NLCTRL, messages.GETFAMILY, messages.text(Ctrl.FAMILY_NAME, name), version=1
-        )
-        self._socket.send(request)
-        reply = self._socket.recv(ROOM)
-        assert head(reply).type == NLCTRL, f"the kernel has no family {name}: {reply.hex()}"
-        told = dict(messages.attributes(reply[20:]) or ())
-        groups = {}
-        for _index, group in messages.attributes(told.get(Ctrl.MCAST_GROUPS, b"")) or ():
-            fields = dict(messages.attributes(group) or ())
-            groups[fields[1].rstrip(b"\0").decode()] = int(struct.unpack("=I", fields[2])[0])
-        return int(struct.unpack("=H", told[Ctrl.FAMILY_ID])[0]), groups
 
 
 class Numbers:
@@ -192,6 +173,34 @@ class Numbers:
         if len(data) >= 36 and head(data).type == NLMSG_ERROR:
             return data[:20] + _replace_ids(data[20:], self._from_kernel)
         return _replace_ids(data, self._from_kernel)
+
+
+@cache
+def kernel_numbers() -> tuple[Numbers, dict[str, int]]:
+    """The kernel's ids of families and multicast groups, which it keeps while it has them."""
+    numbers = Numbers()
+    groups: dict[str, int] = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as asked:
+        for ours, name in messages.FAMILY_NAMES.items():
+            if ours != NLCTRL:
+                theirs, more = _resolve(asked, name)
+                numbers.add(ours, theirs)
+                groups |= more
+    return numbers, groups
+
+
+def _resolve(asked: socket.socket, name: str) -> tuple[int, dict[str, int]]:
+    """The id of a family and of its multicast groups."""
+    by_name = messages.text(Ctrl.FAMILY_NAME, name)
+    asked.send(messages.message(NLCTRL, messages.GETFAMILY, by_name, version=1))
+    reply = asked.recv(ROOM)
+    assert head(reply).type == NLCTRL, f"the kernel has no family {name}: {reply.hex()}"
+    told = dict(messages.attributes(reply[20:]) or ())
+    groups = {}
+    for _index, group in messages.attributes(told.get(Ctrl.MCAST_GROUPS, b"")) or ():
+        fields = dict(messages.attributes(group) or ())
+        groups[fields[1].rstrip(b"\0").decode()] = int(struct.unpack("=I", fields[2])[0])
+    return int(struct.unpack("=H", told[Ctrl.FAMILY_ID])[0]), groups
 
 
 def _replace_ids(data: bytes, ids: dict[int, int]) -> bytes:

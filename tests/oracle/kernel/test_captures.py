@@ -18,7 +18,7 @@ from ovsdp_cuse.ports.rtnetlink import (
     RTM_NEWLINK,
     RouteSocket,
 )
-from tests.captures.conversation import INTERFACES, NAMES, Exchange, read
+from tests.captures.conversation import INTERFACES, NAMES, Exchange, read, without_repeats
 from tests.captures.replay import Refused, Replay, World, without_traffic
 from tests.captures.test_replay import MemoryWorld
 from tests.families.doors import Daemon
@@ -108,7 +108,7 @@ def test_both_answer_the_same(ours: Replay, kernel: Replay, name: str) -> None:
             replay.world.add(interface, index)
     refused = Refused()
     report = Report(load_registry(), SOURCE)
-    for number, event in enumerate(read(name)):
+    for number, event in enumerate(without_repeats(read(name))):
         if isinstance(event, Exchange) and EPERM in map(errno_of, event.answers):
             continue  # an unprivileged process asked
         here, there = ours.event(event), kernel.event(event)
