@@ -18,6 +18,7 @@ from ovsdp_cuse.switch.actions import Action
 from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature
+from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd, VportType
 from tests.families.doors import READ_WRITE, Daemon, Handle, build, split
 from tests.fuzz.accounts import accounted, check_rest
@@ -29,7 +30,7 @@ from tests.fuzz.requests import DATAPATHS, INTERFACES, Requests
 QUEUE_LIMIT = 256 << 10
 LARGEST_DATAGRAM = 140 << 10
 """Bytes: a request of 64 KiB twice, and what stands around it."""
-CHECK_EVERY = 16
+RESTORE_EVERY = 16
 
 
 class World:
@@ -68,22 +69,24 @@ class World:
         if failed is not None:
             raise failed
 
-    async def begin(self) -> None:
-        """Two datapaths with a few ports each."""
+    async def restore(self) -> None:
+        """Make what is not there of two datapaths with a few ports each; the daemon answers."""
         probe = self.daemon.open()
-        pid = self.random.choice(self.handles).pid
         features = self.random.choice((DpFeature(0), DpFeature.UNALIGNED | DpFeature.VPORT_PIDS))
-        for index, name in enumerate(DATAPATHS, 1):
-            attributes: dict[int, Any] = {DpAttr.NAME: name, DpAttr.UPCALL_PID: (pid,)}
-            attributes[DpAttr.USER_FEATURES] = int(features)
-            await probe.write_ioctl(build(DATAPATH, DpCmd.NEW, attributes))
-            for interface in INTERFACES[index - 1 :: 2]:
-                port: dict[int, Any] = {VportAttr.NAME: interface, VportAttr.UPCALL_PID: (pid,)}
+        for number, name in enumerate(DATAPATHS):
+            pids = (self.random.choice(self.handles).pid,)
+            new: dict[int, Any] = {DpAttr.NAME: name, DpAttr.UPCALL_PID: pids}
+            new[DpAttr.USER_FEATURES] = int(features)
+            with suppress(DatapathError):
+                await probe.write_ioctl(build(DATAPATH, DpCmd.NEW, new))
+            told = await probe.transact(build(DATAPATH, DpCmd.GET, {DpAttr.NAME: name}))
+            for interface in INTERFACES[number::2]:
+                port: dict[int, Any] = {VportAttr.NAME: interface, VportAttr.UPCALL_PID: pids}
                 port[VportAttr.TYPE] = VportType.NETDEV
-                datapath = self.switch.lookup_name(name)
-                assert datapath is not None
-                request = build(VPORT, VportCmd.NEW, port, dp_ifindex=datapath.index)
-                await probe.write_ioctl(request)
+                if isinstance(told, Message):
+                    with suppress(DatapathError):
+                        request = build(VPORT, VportCmd.NEW, port, dp_ifindex=told.dp_ifindex)
+                        await probe.write_ioctl(request)
         probe.close()
 
     def inject(self) -> None:
@@ -171,17 +174,6 @@ class World:
         for session in self.daemon.context.sessions:
             assert session.queue.bytes <= QUEUE_LIMIT + LARGEST_DATAGRAM
 
-    async def check_answers(self) -> None:
-        """The daemon answers a correct GET; whoever came and went, the switch begins afresh."""
-        probe: Handle = self.daemon.open()
-        for name in DATAPATHS:
-            with suppress(DatapathError):
-                await probe.write_ioctl(
-                    build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: name, DpAttr.UPCALL_PID: (0,)})
-                )
-            await probe.transact(build(DATAPATH, DpCmd.GET, {DpAttr.NAME: name}))
-        probe.close()
-
 
 async def switch_round(inputs: Inputs, record: Record) -> None:
     """Requests, frames and changes of interfaces take turns."""
@@ -191,7 +183,7 @@ async def switch_round(inputs: Inputs, record: Record) -> None:
         world.execute(datapath, packet, actions)
 
     with patch.object(Datapath, "execute", execute):
-        await world.begin()
+        await world.restore()
         while record.more:
             chance = world.random.random()
             if chance < 0.4:
@@ -201,7 +193,7 @@ async def switch_round(inputs: Inputs, record: Record) -> None:
             else:
                 await world.ask()
             world.check()
-            if not record.count % CHECK_EVERY:
-                await world.check_answers()
+            if not record.count % RESTORE_EVERY:
+                await world.restore()
     world.switch.close()
     assert not len(world.switch)
