@@ -62,6 +62,7 @@ class Requests(Inputs):
     def __init__(self, random: Random) -> None:
         super().__init__(random)
         self.frames = Frames(random)
+        self._corpus = corpus()
         self.indexes: list[int] = [1]
         self._flows: list[bytes] = []
         """KEY, or KEY and MASK, of flows that were put."""
@@ -100,7 +101,7 @@ class Requests(Inputs):
 
     def _recorded(self) -> bytes:
         """What Open vSwitch has asked, of one of our datapaths and by one of our handles."""
-        request = bytearray(self.random.choice(corpus()))
+        request = bytearray(self.random.choice(self._corpus))
         if len(request) >= 24:
             struct.pack_into("=I", request, 12, self.random.choice((0, self.own_pid)))
             struct.pack_into("=I", request, 20, self.random.choice(self.indexes or (1,)))

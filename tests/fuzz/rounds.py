@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from random import Random
 
 import trio
@@ -28,6 +30,22 @@ KINDS: tuple[Callable[[Inputs, Record], Awaitable[None]], ...] = (
 """The rounds take turns."""
 
 
+@contextmanager
+def collector_at_the_end() -> Iterator[None]:
+    """The garbage collector runs once, at the end, and looks at nothing that was there before.
+
+    Else the slowest input would be the one that it happened to run in.
+    """
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.unfreeze()
+
+
 class Broken(AssertionError):
     """The invariant does not hold; the text says how to see it again."""
 
@@ -43,7 +61,7 @@ def run_round(seed: int, number: int, size: int = INPUTS_PER_ROUND) -> tuple[flo
     inputs = Inputs(Random(f"{seed}/{number}"))
     record = Record(size)
     problem: BaseException | None = None
-    with capture_logs() as logs:
+    with collector_at_the_end(), capture_logs() as logs:
         get_config()["processors"].insert(0, format_exc_info)
         record.logs = logs
         try:
