@@ -52,8 +52,14 @@ def _where(program: str, directory: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def openvswitch(switch: Namespace, directory: Path) -> Iterator[OpenVSwitch]:
-    """ovsdb-server and ovs-vswitchd, the latter in a network namespace; stopped at the end."""
+def openvswitch(
+    switch: Namespace, directory: Path, *, segments: bool = False
+) -> Iterator[OpenVSwitch]:
+    """ovsdb-server and ovs-vswitchd, the latter in a network namespace; stopped at the end.
+
+    segments: whether it takes and sends TCP segments whole: userspace-tso-enable, which Open
+    vSwitch 3.1 calls experimental and has off by default. It is read once, at its start.
+    """
     if not SCHEMA.exists():
         raise BenchError(f"no {SCHEMA}: Open vSwitch is not installed (make setup-bench)")
     directory.mkdir()
@@ -64,6 +70,9 @@ def openvswitch(switch: Namespace, directory: Path) -> Iterator[OpenVSwitch]:
     with ExitStack() as stack:
         stack.enter_context(_daemon(directory, ("setpriv", "--pdeathsig", "TERM", "--", *database)))
         _await(socket)
+        config = f"other_config:userspace-tso-enable={str(segments).lower()}"
+        settings = ("--no-wait", "init", "--", "set", "Open_vSwitch", ".", config)
+        OpenVSwitch(0, directory)._run("ovs-vsctl", *settings)
         running = OpenVSwitch(stack.enter_context(_daemon(directory, vswitchd)), directory)
         running._run("ovs-vsctl", f"--timeout={START_S}", "init")
         yield running
