@@ -79,7 +79,7 @@ def test_what_is_too_long_for_an_ioctl(device_path: Path) -> None:
 async def test_the_daemon_may_be_in_the_same_trio_loop(node_kind: str, tmp_path: Path) -> None:
     name = f"ovsdp-loop-{os.getpid()}"
     path = tmp_path / "device" if node_kind == "fuse" else Path("/dev") / name
-    settings = Configuration(node=node_kind, name=name, path=str(path))
+    settings = Configuration(node=node_kind, name=name, path=str(path), interfaces="memory")
     ready = trio.Event()
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
