@@ -22,9 +22,9 @@ DEFERRED_MAXIMUM: Final = 9
 """How many may be deferred for a packet: DEFERRED_ACTION_FIFO_SIZE 10, of which 9 are used."""
 
 DESCENTS_MAXIMUM: Final = 8192
-"""Copies and recirculations of one packet in all, more than one list has room for. Linux has no such
-limit: a list of recirculations, each of which runs the same list, keeps one processor busy there,
-and here it would be all."""
+"""Copies and recirculations of one packet in all, more than one list has room for. Linux has no
+such limit: a list of recirculations, each of which runs the same list, keeps one processor busy
+there, and here it would be all."""
 
 Run = Callable[[Packet], None]
 
