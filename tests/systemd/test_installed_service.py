@@ -121,7 +121,9 @@ def test_it_is_ready_when_the_node_is_there_with_its_group_and_mode(changeable: 
 
 def test_it_may_open_ports(changeable: None) -> None:
     """What the daemon does for a client, in its sandbox: an internal port, and one of a TAP."""
-    guest.drop_in("ports", f"ExecStartPost={sys.executable} -I {OPEN_PORTS}")
+    # It starts when that has ended, which takes two interpreters' starts in an emulated machine.
+    opening = f"ExecStartPost={sys.executable} -I {OPEN_PORTS}"
+    guest.drop_in("ports", opening, "TimeoutStartSec=300")
     with Path("/dev/net/tun").open("rb+", buffering=0) as tap:
         fcntl.ioctl(tap, TUNSETIFF, struct.pack("=16sH22x", b"sandbox0", IFF_TAP | IFF_NO_PI))
         run("systemctl", "start", UNIT)
