@@ -212,6 +212,7 @@ def show(console: Console, figures: dict[str, Any]) -> None:
         }
         console.print(
             f"against {peer}: "
-            f"{at_least(ratio['frames_per_s'], FRAMES_AIM)} times its small frames, each for {ratio['processor_us']:.2f} times its processor time; "
+            f"{at_least(ratio['frames_per_s'], FRAMES_AIM)} times its small frames, "
+            f"each for {ratio['processor_us']:.2f} times its processor time; "
             f"{at_least(ratio['tcp_gbit_per_s'], TCP_AIM)} times its TCP"
         )
