@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from errno import EAFNOSUPPORT, EBUSY, EINVAL, ENODEV
 from typing import Final, NamedTuple
 
@@ -25,6 +25,7 @@ from ovsdp_cuse.switch.port import (
     Port,
     PortEvents,
     PortSpec,
+    PortStats,
 )
 
 FIRST_IFINDEX: Final = 2
@@ -100,9 +101,10 @@ class MemoryPort(Port):
 
 @dataclass(slots=True)
 class _Entry:
-    """An interface with the port that has it."""
+    """An interface with the port that has it, and what it counts, whoever has it."""
 
     interface: Interface
+    counts: PortStats = field(default_factory=PortStats)
     port: MemoryPort | None = None
     is_internal: bool = False
 
@@ -186,6 +188,7 @@ class MemoryPorts:
         interface = entry.interface
         port = MemoryPort(spec.type, interface.name, interface.ifindex, lambda: self._closed(entry))
         port.mtu = interface.mtu
+        port.counts = entry.counts
         entry.port = port
         entry.interface = replace(interface, is_promiscuous=True)
         return port

@@ -140,15 +140,6 @@ KNOWN: tuple[Known, ...] = (
         where=r"reply \d+: PACKET|frames of port \d",
     ),
     Known(
-        TAGS,
-        "So Linux refuses a further Ethernet header (EPROTO), and here it is pushed.",
-        ("scenarios",),
-        request=r".*ACTIONS=.*(push_nsh\(|add_mpls\([^)]*,l2\)).*push_eth\(.*",
-        where="reply 0",
-        ours="ack",
-        theirs="error EPROTO",
-    ),
-    Known(
         "What is left of a key",
         "After push_mpls an upcall shows the packet's key as it was, in Linux too; but there set "
         "of the new label overwrites the key's IP address, with which it shares memory.",

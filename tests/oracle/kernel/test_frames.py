@@ -56,7 +56,7 @@ from tests.oracle.runner import clean, run
 from tests.oracle.steps import INTERFACES, Pids, Script
 
 SOURCE = "frames"
-GENERATED = 150
+GENERATED = 100
 
 
 class Side:

@@ -15,16 +15,15 @@ from tests.oracle.runner import run_cases
 from tests.oracle.steps import Pids
 
 SOURCE = "generated"
-COUNT = 5000
 Generate = Callable[[int, int, Pids], Iterator[Case]]
 
 
-@pytest.mark.parametrize("generate", (flows, executions))
+@pytest.mark.parametrize(("generate", "count"), [(flows, 5000), (executions, 3000)])
 def test_the_daemon_answers_as_the_kernel(
-    daemon_sides: Sides, generate: Generate, seed: int
+    daemon_sides: Sides, generate: Generate, count: int, seed: int
 ) -> None:
     pids = Pids(daemon_sides.ours.requests.pid, daemon_sides.ours.listener.pid)
-    cases = list(generate(seed, COUNT, pids))
+    cases = list(generate(seed, count, pids))
     report = Report(load_registry(), SOURCE)
     for case, ours, theirs in zip(
         cases,
