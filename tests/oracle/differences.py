@@ -165,7 +165,7 @@ def without_upcall_stats(answers: Answers) -> Answers:
 
 
 def without_port_stats(answers: Answers) -> Answers:
-    """Answers without what ports count: in memory they count from 0 each time they are made."""
+    """Answers without what ports count, where those of one side are in memory."""
     return _without(Vport.STATS, answers)
 
 
