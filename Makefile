@@ -25,7 +25,7 @@ demo: setup ## a daemon, a C and a Python client, and what they say, message by 
 serve: setup ## the daemon in the foreground
 	.venv/bin/ovsdp-cuse serve
 
-test: setup setup-vm ## all lanes below, at most 30 minutes; what CI runs
+test: setup setup-vm ## all lanes below, 20 to 40 minutes; what CI runs
 	$(RUN) tools.run_tests
 
 lint: setup ## ruff: rules and format
