@@ -87,12 +87,13 @@ class StreamDoor:
                     return size
                 if length > end - start:
                     break
+                if handled == MESSAGES_BEFORE_OTHERS or (handled and monotonic() >= turn_ends):
+                    await trio.lowlevel.checkpoint()
+                    turn_ends = monotonic() + TIME_BEFORE_OTHERS_S
+                    handled = 0
                 await self._stream_message(session, data[start : start + length])
                 start += (length + 3) & ~3
                 handled += 1
-                if handled % MESSAGES_BEFORE_OTHERS == 0 or monotonic() >= turn_ends:
-                    await trio.lowlevel.checkpoint()
-                    turn_ends = monotonic() + TIME_BEFORE_OTHERS_S
         except (trio.Cancelled, DatapathError):
             # A signal, or a message too long: what has been done cannot be undone, so say how far
             # it went. The scope that was cancelled is this request's alone and ends with it.
