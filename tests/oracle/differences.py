@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from struct import pack
 
 from tests.oracle.compare import Difference
-from tests.oracle.messages import VPORT, attributes, body_start, head
+from tests.oracle.messages import VPORT, Vport, attributes, body_start, head
 from tests.oracle.peers import Answers
 
 UPCALL_STATS = 10
@@ -161,19 +161,30 @@ KNOWN: tuple[Known, ...] = (
 
 def without_upcall_stats(answers: Answers) -> Answers:
     """Answers as Linux 6.1 would give them, which has no OVS_VPORT_ATTR_UPCALL_STATS."""
-    return Answers(
-        tuple(map(_strip, answers.replies)), tuple(map(_strip, answers.events)), answers.failure
+    return _without(UPCALL_STATS, answers)
+
+
+def without_port_stats(answers: Answers) -> Answers:
+    """Answers without what ports count, where those of one side are in memory."""
+    return _without(Vport.STATS, answers)
+
+
+def _without(unwanted: int, answers: Answers) -> Answers:
+    replies, events = (
+        tuple(_strip(message, unwanted) for message in messages)
+        for messages in (answers.replies, answers.events)
     )
+    return Answers(replies, events, answers.failure)
 
 
-def _strip(message: bytes) -> bytes:
+def _strip(message: bytes, unwanted: int) -> bytes:
     start = body_start(VPORT)
     if head(message).type != VPORT or len(message) < start:
         return message
     kept = b"".join(
         pack("=HH", len(payload) + 4, number) + payload + bytes(-len(payload) & 3)
         for number, payload in attributes(message[start:]) or ()
-        if number != UPCALL_STATS
+        if number != unwanted
     )
     return pack("=I", start + len(kept)) + message[4:start] + kept
 

@@ -10,7 +10,7 @@ from ovsdp_cuse.ports.memory import MemoryPorts
 from tests.namespaces import Namespace
 from tests.oracle.generator.cases import Case
 from tests.oracle.messages import DATAPATH, DEL, DUMP, GET, head, message, numbered
-from tests.oracle.peers import Answers, Peer
+from tests.oracle.peers import Answers, Channel, Peer, drain
 from tests.oracle.steps import INDEXES, INTERFACES, Pids, Scenario, Script, Step
 
 CASES_IN_A_WRITE = 20
@@ -71,10 +71,23 @@ def run_together(peer: Peer, steps: Iterable[Step]) -> list[Answers]:
 
 def clean(peer: Peer) -> None:
     """Delete all datapaths, and forget what waits."""
-    for reply in peer.ask(message(DATAPATH, GET, flags=DUMP, dp=0)).replies:
-        if head(reply).type == DATAPATH:
-            peer.ask(message(DATAPATH, DEL, dp=unpack_from("=i", reply, 20)[0]))
+    _delete_datapaths(peer.requests)
     peer.ask()
+
+
+def clean_channel(channel: Channel) -> None:
+    """Delete all datapaths through a channel, and close it."""
+    _delete_datapaths(channel)
+    channel.close()
+
+
+def _delete_datapaths(channel: Channel) -> None:
+    drain(channel)
+    channel.send(message(DATAPATH, GET, flags=DUMP, dp=0))
+    for reply in drain(channel)[0]:
+        if head(reply).type == DATAPATH:
+            channel.send(message(DATAPATH, DEL, dp=unpack_from("=i", reply, 20)[0]))
+    drain(channel)
 
 
 def run_cases(peer: Peer, cases: Iterable[Case]) -> list[list[Answers]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import closing
 from errno import EPERM
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ovsdp_cuse.ports.rtnetlink import (
     RouteSocket,
 )
 from tests.captures.conversation import INTERFACES, NAMES, Exchange, read, without_repeats
-from tests.captures.replay import Refused, Replay, World, without_traffic
+from tests.captures.replay import Refused, Replay, without_traffic
 from tests.captures.test_replay import MemoryWorld
 from tests.families.doors import Daemon
 from tests.namespaces import Namespace
@@ -27,6 +27,7 @@ from tests.oracle.kernel.conftest import serve_node
 from tests.oracle.messages import errno_of
 from tests.oracle.peers import Answers, Channel, HandleChannel, NodeChannel, SocketChannel
 from tests.oracle.report import Report
+from tests.oracle.runner import clean_channel
 
 SOURCE = "captures of both"
 LONG = ("dpctl",)
@@ -38,6 +39,7 @@ class HostWorld:
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
+        self._made: list[str] = []
         with namespace:
             self._route = RouteSocket()
 
@@ -49,56 +51,61 @@ class HostWorld:
             info = {"attrs": [("IFLA_INFO_KIND", "dummy")]}
             message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
             self._route.send_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, message)
+            self._made.append(name)
 
     def remove(self, name: str) -> None:
         """As World.remove."""
         message = ifinfmsg()
         message["index"] = self._namespace.link(name).ifindex
         self._route.send_message(RTM_DELLINK, 0, message)
+        self._made.remove(name)
 
     def close(self) -> None:
+        """Take away what was made."""
+        for name in list(self._made):
+            self.remove(name)
         self._route.close()
 
 
 @pytest.fixture
 def kernel() -> Iterator[Replay]:
     """A replay to the kernel."""
-    with ExitStack() as stack:
-        namespace, world = _host(stack)
+    namespace = Namespace()
 
-        def open_socket(_may_write: bool) -> Channel:
-            with namespace:
-                return SocketChannel()
+    def open_socket(_may_write: bool) -> Channel:
+        with namespace:
+            return SocketChannel()
 
-        yield from _replay(open_socket, world)
+    with closing(namespace), closing(HostWorld(namespace)) as world:
+        with closing(Replay(open_socket, world)) as replay:
+            yield replay
+        with namespace:
+            clean_channel(SocketChannel())
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[tuple[Namespace, Path]]:
+    """A device node, and the namespace of its ports."""
+    namespace = Namespace()
+    with closing(namespace), serve_node(namespace) as path:
+        yield namespace, path
 
 
 @pytest.fixture
 def ours(request: pytest.FixtureRequest) -> Iterator[Replay]:
-    """A replay to a device node, or to the daemon in this process."""
+    """A replay to the device node, or to the daemon in this process."""
     if request.param in LONG:
         daemon = Daemon(handle_limit=1000)
-        yield from _replay(lambda _may_write: HandleChannel(daemon), MemoryWorld(daemon.ports))
+        memory = MemoryWorld(daemon.ports)
+        with closing(Replay(lambda _may_write: HandleChannel(daemon), memory)) as replay:
+            yield replay
         return
-    with ExitStack() as stack:
-        namespace, world = _host(stack)
-        path: Path = stack.enter_context(serve_node(namespace))
-        registry = load_registry()
-        yield from _replay(lambda _may_write: NodeChannel(path, registry), world)
-
-
-def _host(stack: ExitStack) -> tuple[Namespace, HostWorld]:
-    namespace = Namespace()
-    stack.callback(namespace.close)
-    world = HostWorld(namespace)
-    stack.callback(world.close)
-    return namespace, world
-
-
-def _replay(open_channel: Callable[[bool], Channel], world: World) -> Iterator[Replay]:
-    replay = Replay(open_channel, world)
-    yield replay
-    replay.close()
+    namespace, path = request.getfixturevalue("node")
+    registry = load_registry()
+    with closing(HostWorld(namespace)) as world:
+        with closing(Replay(lambda _may_write: NodeChannel(path, registry), world)) as replay:
+            yield replay
+        clean_channel(NodeChannel(path, registry))
 
 
 @pytest.mark.parametrize(("ours", "name"), [(name, name) for name in NAMES], indirect=["ours"])
