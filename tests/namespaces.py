@@ -103,6 +103,10 @@ class Namespace:
         """Whether there is an interface with this name."""
         return self._route.link(name) is not None
 
+    def link_names(self) -> list[str]:
+        """The names of all interfaces, the loopback's first."""
+        return [link.name for link in self._route.links()]
+
     def set_up(self, name: str, is_up: bool = True) -> None:
         """Switch an interface on, or off."""
         message = ifinfmsg()

@@ -24,7 +24,7 @@ LIMIT_S = 40 * 60.0
 ON_A_NODE = ("tests/contract", "tests/live")
 NOT_EMULATED = ("--deselect", "tests/ports/test_tap.py::test_thousands_of_them")
 """What takes minutes there; the unit lane has it, on this machine's kernel."""
-NEED_A_MACHINE = ("live", "oracle/kernel", "systemd", "vm")
+NEED_A_MACHINE = ("live", "openvswitch", "oracle/kernel", "systemd", "vm")
 RESULTS = Path("build/tests").resolve()
 PYTHON = ".venv/bin/python"
 SOURCES = ("ovsdp_cuse", "tools", "tests", "bench")
@@ -69,6 +69,12 @@ LANES = (
         "live",
         "the FUSE node of this machine's kernel",
         pytest(*ON_A_NODE),
+        {"OVSDP_TEST_NODE": "fuse"},
+    ),
+    Lane(
+        "openvswitch",
+        "Debian's Open vSwitch on the FUSE node",
+        pytest("tests/openvswitch"),
         {"OVSDP_TEST_NODE": "fuse"},
     ),
     Lane("vm", "the virtual machine itself", pytest("tests/vm")),
