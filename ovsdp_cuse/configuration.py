@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsdp_cuse.device.node import Permissions
+from ovsdp_cuse.families.session import LEAST_QUEUE_LIMIT
 
 DEFAULT_FILE = Path("/etc/ovsdp-cuse.toml")
 DEFAULT_GROUP = "openvswitch"
@@ -35,6 +36,7 @@ class Configuration:
     owner, group: names or numbers; group None for openvswitch where there is one, else root.
     interfaces: whether ports are interfaces of the host, or only in the daemon's memory.
     handle_limit: how many handles may be open. queue_limit: bytes that may wait on each.
+    queue_maximum: bytes that a handle opened for writing may ask for; never below queue_limit.
     log_level, log_format: see LOG_LEVELS, LOG_FORMATS. trace: whether each message is printed.
     """
 
@@ -47,6 +49,7 @@ class Configuration:
     interfaces: str = "host"
     handle_limit: int = 512
     queue_limit: int = 1 << 20
+    queue_maximum: int = 8 << 20
     log_level: str = "info"
     log_format: str = "text"
     trace: bool = False
@@ -62,8 +65,10 @@ class Configuration:
             raise ConfigurationError(f"mode: {self.mode:#o} is not in 0..0o777")
         if self.handle_limit < 1:
             raise ConfigurationError(f"handle_limit: {self.handle_limit} is below 1")
-        if self.queue_limit < 4096:
-            raise ConfigurationError(f"queue_limit: {self.queue_limit} is below 4096 bytes")
+        for setting in ("queue_limit", "queue_maximum"):
+            size = getattr(self, setting)
+            if size < LEAST_QUEUE_LIMIT:
+                raise ConfigurationError(f"{setting}: {size} is below {LEAST_QUEUE_LIMIT} bytes")
 
     def _check_choice(self, setting: str, choices: tuple[str, ...]) -> None:
         value = getattr(self, setting)

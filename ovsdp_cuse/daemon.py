@@ -51,7 +51,11 @@ def make_context(configuration: Configuration, registry: Registry) -> Context:
     return Context(
         Switch(make_ports(configuration), cpu_count=os.cpu_count() or 1),
         registry,
-        SessionTable(configuration.handle_limit, configuration.queue_limit),
+        SessionTable(
+            configuration.handle_limit,
+            configuration.queue_limit,
+            queue_maximum=configuration.queue_maximum,
+        ),
     )
 
 

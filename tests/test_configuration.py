@@ -66,13 +66,14 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         interfaces = "memory"
         handle_limit = 1
         queue_limit = 4096
+        queue_maximum = 5000
         log_level = "debug"
         log_format = "json"
         trace = false
         """,
     )
     assert load(file, {}) == Configuration(
-        "cuse", "dp", "/run/dp", 0o640, "0", "0", "memory", 1, 4096, "debug", "json", False
+        "cuse", "dp", "/run/dp", 0o640, "0", "0", "memory", 1, 4096, 5000, "debug", "json", False
     )
 
 
@@ -86,6 +87,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         ("handle_limit = true", "handle_limit is bool, not int"),
         ("handle_limit = 0", "handle_limit: 0 is below 1"),
         ("queue_limit = 4095", "queue_limit: 4095 is below 4096 bytes"),
+        ("queue_maximum = 4095", "queue_maximum: 4095 is below 4096 bytes"),
         ("mode = '0888'", "mode: '0888' is no octal number"),
         ("mode = 0o1777", "mode: 0o1777 is not in 0..0o777"),
         ("mode = -1", "mode: "),

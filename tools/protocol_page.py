@@ -54,6 +54,7 @@ IOCTLS = {
     Ioctl.READ_PACKET: ("_IOR", "len", "out: the next upcall", "bytes, 0: none"),
     Ioctl.WRITE: ("_IOW", "len", "in: one request", "bytes taken"),
     Ioctl.TRANSACT: ("_IOWR", "len", "in: one request; out: its reply", "bytes, 0: no reply"),
+    Ioctl.PEEK: ("_IOR", "len", "out: the beginning of what `read` gives next", "all its bytes"),
 }
 """Direction, argument, its meaning, and what the ioctl returns."""
 DIRECTIONS = {"_IOW": 1, "_IOR": 2, "_IOWR": 3}

@@ -209,6 +209,14 @@ class Device:
         """The next part of the dump that WRITE began; b"" where there is none."""
         return self._handle.ioctl_read()
 
+    def ioctl_peek(self, size: int) -> tuple[int, bytes]:
+        """How long the datagram is that a read would give, and its first `size` bytes.
+
+        (0, b"") where none waits. It stays. What `events_aside` tells of is not seen here. Raises
+        EventsLost as `next_event` does.
+        """
+        return self._handle.ioctl_peek(size)
+
     def send(self, messages: bytes) -> None:
         """Write any bytes to the stream door."""
         self._handle.write(messages)

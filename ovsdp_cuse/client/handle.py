@@ -1,4 +1,4 @@
-"""An open handle: the six ioctls, read, write and poll, on bytes.
+"""An open handle: the ioctls, read, write and poll, on bytes.
 
 Whatever fails is a DatapathError that says what to do about it.
 """
@@ -32,6 +32,7 @@ from sys import byteorder
 from ovsdp_cuse.client.ioctl import (
     OVS_IOCTL_GET_PID,
     OVS_IOCTL_MAX_LENGTH,
+    ovs_ioctl_peek,
     ovs_ioctl_read,
     ovs_ioctl_transact,
     ovs_ioctl_write,
@@ -150,14 +151,32 @@ class Handle:
         except OSError as error:
             raise _explained(error, _PROBLEMS, self.path) from None
 
+    def ioctl_peek(self, size: int) -> tuple[int, bytes]:
+        """PEEK: how long the datagram is that `read` would give, and its first `size` bytes.
+
+        It stays; (0, b"") where none waits. Raises EventsLost, once, where some were dropped.
+        """
+        buffer = bytearray(size)
+        try:
+            length = self._call(ovs_ioctl_peek(size), buffer)
+        except OSError as error:
+            if error.errno == ENOBUFS:
+                raise EventsLost from None
+            raise _explained(error, _PROBLEMS, self.path) from None
+        return length, bytes(buffer[:length])
+
     def _ioctl(self, number: int, buffer: bytearray) -> bytes:
+        """Make an ioctl that returns how many bytes it gives."""
+        return bytes(buffer[: self._call(number, buffer)])
+
+    def _call(self, number: int, buffer: bytearray) -> int:
         # Not fcntl.ioctl: with more than 1 KiB it lets no other thread run meanwhile (CPython
         # 3.11), and among the others may be the daemon.
         argument = (ctypes.c_char * len(buffer)).from_buffer(buffer)
-        size: int = _libc.ioctl(self.descriptor, number, argument)
-        if size < 0:
+        result: int = _libc.ioctl(self.descriptor, number, argument)
+        if result < 0:
             raise OSError(ctypes.get_errno(), "ioctl failed")
-        return argument.raw[:size]
+        return result
 
     # The stream door ---------------------------------------------------------------------------
 

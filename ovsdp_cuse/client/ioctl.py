@@ -1,4 +1,4 @@
-"""The numbers of the six ioctls, which carry the size of their argument.
+"""The numbers of the ioctls, which carry the size of their argument.
 
 Direction in bits 30-31, size in 16-29, type in 8-15, number in 0-7: <asm-generic/ioctl.h>, which
 is what x86, Arm, RISC-V and s390 use. <ovs_datapath.h> has the same for C.
@@ -36,3 +36,8 @@ def ovs_ioctl_write(length: int) -> int:
 def ovs_ioctl_transact(length: int) -> int:
     """A request and its reply in one buffer of `length` bytes."""
     return encode(IOC_READ | IOC_WRITE, 5, length)
+
+
+def ovs_ioctl_peek(length: int) -> int:
+    """The first `length` bytes of the next datagram, which stays."""
+    return encode(IOC_READ, 6, length)

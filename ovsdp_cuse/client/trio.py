@@ -156,6 +156,10 @@ class Device:
         """The next part of the dump that WRITE began; b"" where there is none."""
         return await self._call(self._blocking.ioctl_read)
 
+    async def ioctl_peek(self, size: int) -> tuple[int, bytes]:
+        """How long the next datagram is, and its first `size` bytes; it stays."""
+        return await self._call(self._blocking.ioctl_peek, size)
+
     async def send(self, messages: bytes) -> None:
         """Write any bytes to the stream door."""
         await self._call(self._blocking.send, messages)

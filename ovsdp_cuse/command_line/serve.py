@@ -72,6 +72,11 @@ def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     type=int,
     help=f"Bytes that may wait on a handle.  [default: {DEFAULTS.queue_limit}]",
 )
+@click.option(
+    "--queue-maximum",
+    type=int,
+    help=f"As many may a handle for writing ask for.  [default: {DEFAULTS.queue_maximum}]",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help=f"[default: {DEFAULTS.log_level}]")
 @click.option(
     "--log-format", type=click.Choice(LOG_FORMATS), help=f"[default: {DEFAULTS.log_format}]"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ovsdp_cuse.families.dispatch import Ioctl
 
 IOCTL_TYPE = 0xC8
-"""_IOC_TYPE of all six: the low byte of Open vSwitch's Windows device type, 45000."""
+"""_IOC_TYPE of all: the low byte of Open vSwitch's Windows device type, 45000."""
 
 _BY_NUMBER: dict[int, Ioctl] = {IOCTL_TYPE << 8 | ioctl: ioctl for ioctl in Ioctl}
 

@@ -46,12 +46,14 @@ async def win_get_pid(request: Request) -> Answer:
 
 
 async def sock_prop(request: Request) -> Answer:
-    """SOCK_PROP: remember the netlink protocol and reply it with the PID.
+    """SOCK_PROP: set what a socket has as options, and reply all of it as it is in force then.
 
-    Raises EINVAL for a protocol that the device does not speak, or a PID that is not the handle's.
+    SOCK_RCVBUF is bounded, not refused. Raises EINVAL, with nothing set, for a protocol that the
+    device does not speak, or a PID that is not the handle's.
     """
     session = request.session
-    protocol = request.attributes.get(SocketAttr.SOCK_PROTO, session.protocol)
+    attributes = request.attributes
+    protocol = attributes.get(SocketAttr.SOCK_PROTO, session.protocol)
     if protocol not in PROTOCOLS:
         raise DatapathError(
             EINVAL,
@@ -59,16 +61,29 @@ async def sock_prop(request: Request) -> Answer:
             "NETLINK_NETFILTER (12)",
             (SocketAttr.SOCK_PROTO,),
         )
-    pid = request.attributes.get(SocketAttr.SOCK_PID, session.pid)
+    pid = attributes.get(SocketAttr.SOCK_PID, session.pid)
     if pid != session.pid:
         raise DatapathError(
             EINVAL, f"this handle's PID is {session.pid}, not {pid}", (SocketAttr.SOCK_PID,)
         )
     session.protocol = protocol
+    session.ext_ack = bool(attributes.get(SocketAttr.SOCK_EXT_ACK, session.ext_ack))
+    session.cap_ack = bool(attributes.get(SocketAttr.SOCK_CAP_ACK, session.cap_ack))
+    if SocketAttr.SOCK_RCVBUF in attributes:
+        request.context.sessions.set_queue_limit(session, attributes[SocketAttr.SOCK_RCVBUF])
+    if SocketAttr.SOCK_NO_ENOBUFS in attributes:
+        session.queue.tells_overruns = not attributes[SocketAttr.SOCK_NO_ENOBUFS]
     return Answer(
         Body(
             ControlCmd.SOCK_PROP,
-            {int(SocketAttr.SOCK_PROTO): protocol, int(SocketAttr.SOCK_PID): session.pid},
+            {
+                int(SocketAttr.SOCK_PROTO): session.protocol,
+                int(SocketAttr.SOCK_PID): session.pid,
+                int(SocketAttr.SOCK_RCVBUF): session.queue.limit,
+                int(SocketAttr.SOCK_EXT_ACK): int(session.ext_ack),
+                int(SocketAttr.SOCK_CAP_ACK): int(session.cap_ack),
+                int(SocketAttr.SOCK_NO_ENOBUFS): int(not session.queue.tells_overruns),
+            },
         )
     )
 
@@ -186,7 +201,7 @@ FAMILY = Family(
             "OVS_CTRL_CMD_SOCK_PROP",
             _T,
             sock_prop,
-            summary="remember the netlink protocol; reply it and the PID",
+            summary="set what a socket has as options; reply all of it",
         ),
     ),
 )

@@ -42,7 +42,7 @@ from ovsdp_cuse.wire.netlink import (
 
 
 class Ioctl(IntEnum):
-    """The six ioctls of the device door, by their number (_IOC_NR)."""
+    """The ioctls of the device door, by their number (_IOC_NR)."""
 
     GET_PID = 0
     READ = 1
@@ -50,10 +50,14 @@ class Ioctl(IntEnum):
     READ_PACKET = 3
     WRITE = 4
     TRANSACT = 5
+    PEEK = 6
 
 
 class IoctlResult(NamedTuple):
-    """What an ioctl returns: its value (>= 0) and the bytes for the client's buffer."""
+    """What an ioctl returns: its value (>= 0) and the bytes for the client's buffer.
+
+    The value counts those bytes, but for PEEK, which tells how long all of the datagram is.
+    """
 
     value: int
     data: bytes = b""
@@ -79,6 +83,7 @@ class DeviceDoor:
             Ioctl.READ_PACKET: self._read_packet,
             Ioctl.WRITE: self._write,
             Ioctl.TRANSACT: self._transact,
+            Ioctl.PEEK: self._peek,
         }
 
     async def ioctl(
@@ -128,6 +133,11 @@ class DeviceDoor:
     async def _read_packet(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         _check_output(out_size)
         return self._give(session, session.take(Kind.PACKET, out_size))
+
+    async def _peek(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
+        # Nothing crosses for good, so the tap is told when the datagram is read.
+        datagram = session.peek()
+        return IoctlResult(len(datagram), datagram[:out_size])
 
     async def _write(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         request = self._check(session, DeviceOperation.WRITE, data, None)

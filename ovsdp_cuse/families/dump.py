@@ -78,9 +78,10 @@ class Dump:
 
     def _build_done(self) -> bytes:
         error = self._error
+        session = self._request.session
         return build_done(
             self._request.header,
             error.errno if error else 0,
-            self._request.session.pid,
-            error.message if error else None,
+            session.pid,
+            error.message if error and session.ext_ack else None,
         )

@@ -77,16 +77,19 @@ def start_dump(request: Request) -> Dump:
 def error_reply(
     data: bytes, session: Session, error: DatapathError, family: Family | None, capped: bool
 ) -> bytes:
-    """The NLMSG_ERROR for a request; its offset is found where the family is known."""
+    """The NLMSG_ERROR for a request; its offset is found where the family is known.
+
+    A handle whose extended acknowledgements are off gets neither text nor offset.
+    """
     offset = None
-    if error.path and family is not None:
+    if session.ext_ack and error.path and family is not None:
         offset = offset_of(data, family.schema.attributes_start, error.path)
     return build_error(
         data,
         error.errno,
         capped=capped,
         portid=session.pid,
-        message=error.message or None,
+        message=(error.message or None) if session.ext_ack else None,
         offset=offset,
     )
 

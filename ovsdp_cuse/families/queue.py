@@ -7,7 +7,8 @@ netlink_overrun() and netlink_rcv_wake() of net/netlink/af_netlink.c):
    not congested. What counts is what it costs to keep, not its length alone.
 2. The first that is not accepted congests the queue, which is an overrun: the next read fails
    with ENOBUFS, once. Further ones are counted and dropped.
-3. A read that leaves the queue empty ends the congestion.
+3. A read that leaves the queue empty ends the congestion. Where overruns are not to be told
+   (NETLINK_NO_ENOBUFS) there is none: what does not fit is dropped, what fits is accepted.
 4. What was promised is not subject to this, and is bounded in another way: a reply that its ioctl
    could not give (one at a time), and the next part of a dump (made when the queue is at most
    half full).
@@ -44,6 +45,7 @@ class Queue:
         self.dropped = 0
         self.congested = False
         self.overrun = False
+        self._tells_overruns = True
         self._lines: tuple[deque[tuple[int, bytes]], ...] = tuple(deque() for _ in Kind)
         self._number = 0
 
@@ -51,11 +53,14 @@ class Queue:
         return sum(map(len, self._lines))
 
     def append(self, kind: Kind, datagram: bytes) -> bool:
-        """Queue a datagram; False if it was dropped for want of room (`overrun` is set then)."""
+        """Queue a datagram; False if it was dropped for want of room.
+
+        `overrun` is set then, where overruns are told.
+        """
         cost = len(datagram) + OVERHEAD
         if self.congested or (self.bytes and self.bytes + cost > self.limit):
             self.dropped += 1
-            if not self.congested:
+            if self._tells_overruns and not self.congested:
                 self.congested = self.overrun = True
             return False
         self.append_promised(kind, datagram)
@@ -86,6 +91,17 @@ class Queue:
         if not self.bytes:
             self.congested = False
         return datagram
+
+    @property
+    def tells_overruns(self) -> bool:
+        """Whether an overrun congests the queue and is told; one of before is told all the same."""
+        return self._tells_overruns
+
+    @tells_overruns.setter
+    def tells_overruns(self, tells: bool) -> None:
+        self._tells_overruns = tells
+        if not tells:
+            self.congested = False
 
     def take_overrun(self) -> bool:
         """Whether datagrams were lost since the last call that said so."""

@@ -23,6 +23,9 @@ from ovsdp_cuse.wire.netlink import NETLINK_GENERIC
 
 PID_MODULUS = 2**32
 
+LEAST_QUEUE_LIMIT = 4096
+"""Bytes of the least limit that a handle's queue may have."""
+
 FIRST_DUMP_PART = 3776
 LARGEST_DUMP_PART = 32448
 """Bytes of a dump's part in a queue: a page, then what the reader's buffer holds, at most 32 KiB,
@@ -57,6 +60,10 @@ class Session:
         self.nonblocking = nonblocking
         self.owner = owner
         self.protocol = NETLINK_GENERIC
+        self.ext_ack = True
+        """Whether errors have a text and an offset (NETLINK_EXT_ACK)."""
+        self.cap_ack = False
+        """Whether errors of the stream door leave the request's payload out (NETLINK_CAP_ACK)."""
         self.groups: set[int] = set()
         self.queue = Queue(queue_limit)
         self.dump: Dump | None = None
@@ -117,6 +124,14 @@ class Session:
             if nonblocking:
                 raise DatapathError(EAGAIN, "nothing waits to be read")
             await self._park()
+
+    def peek(self) -> bytes:
+        """What `read` would give next, which stays; b"" where nothing waits.
+
+        Raises ENOBUFS once after an overrun, as recvmsg(2) does with MSG_PEEK.
+        """
+        self.raise_overrun()
+        return self.queue.peek() or b""
 
     def take(self, kind: Kind, size: int) -> bytes:
         """The next event or packet for READ_EVENT and READ_PACKET; b"" where none waits.
@@ -228,13 +243,20 @@ class Session:
 class SessionTable:
     """The open handles, and who among them is in a multicast group.
 
-    handle_limit: how many may be open. queue_limit: bytes that may wait on each.
-    first_pid: where the counter of PIDs starts.
+    handle_limit: how many may be open. queue_limit: bytes that may wait on each. first_pid: where
+    the counter of PIDs starts. queue_maximum: bytes that a handle opened for writing may ask for.
     """
 
-    def __init__(self, handle_limit: int = 512, queue_limit: int = 1 << 20, first_pid: int = 1):
+    def __init__(
+        self,
+        handle_limit: int = 512,
+        queue_limit: int = 1 << 20,
+        first_pid: int = 1,
+        queue_maximum: int = 8 << 20,
+    ):
         self.handle_limit = handle_limit
         self.queue_limit = queue_limit
+        self.queue_maximum = max(queue_maximum, queue_limit)
         self.lost_upcalls = 0
         self._next_pid = first_pid % PID_MODULUS
         self._by_pid: dict[int, Session] = {}
@@ -256,6 +278,16 @@ class SessionTable:
         self._by_pid[session.pid] = session
         self._next_pid = (self._next_pid + 1) % PID_MODULUS
         return session
+
+    def set_queue_limit(self, session: Session, wanted: int) -> None:
+        """Let `wanted` bytes wait on a handle, or the nearest number that it may have.
+
+        As setsockopt(2) with SO_RCVBUF bounds what it is given, and fails for none; a handle for
+        reading only has the bound of the unprivileged (net.core.rmem_max), which is `queue_limit`.
+        What waits already stays.
+        """
+        most = self.queue_maximum if session.writable else self.queue_limit
+        session.queue.limit = min(max(wanted, LEAST_QUEUE_LIMIT), most)
 
     def lookup(self, pid: int) -> Session | None:
         """The session with this PID."""

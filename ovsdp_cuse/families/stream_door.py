@@ -122,7 +122,7 @@ class StreamDoor:
                 return  # a dump: NLMSG_DONE is its acknowledgement
         except DatapathError as error:
             family = self._context.registry.lookup(header.type)
-            capped = len(data) > ECHO_MAXIMUM
+            capped = session.cap_ack or len(data) > ECHO_MAXIMUM
             session.put(Kind.REPLY, error_reply(data, session, error, family, capped))
         else:
             if header.flags & NLM_F_ACK:

@@ -32,13 +32,13 @@
 #define OVS_DATAPATH_EXT_VERSION 1
 
 /*
- * The device door: six ioctls.
+ * The device door: seven ioctls.
  *
  * An ioctl number carries the length of its argument, as EVIOCGNAME(len) and
  * HIDIOCGFEATURE(len) do, because the kernel copies exactly that many bytes
  * in, out, or both. The type is the low byte of the device type 45000
  * (0xAFC8) [v3.7], and each number is the function code there less 0x100.
- * [ours: the encoding; v3.7: which operations exist, and their order]
+ * [ours: the encoding, and PEEK; v3.7: which others exist, and their order]
  *
  * `len` is at most OVS_IOCTL_MAX_LENGTH: the size field has 14 bits [linux],
  * and a greater value would spill into the direction. What is longer goes
@@ -51,6 +51,7 @@
 #define OVS_IOCTL_NR_READ_PACKET 0x03
 #define OVS_IOCTL_NR_WRITE 0x04
 #define OVS_IOCTL_NR_TRANSACT 0x05
+#define OVS_IOCTL_NR_PEEK 0x06
 #define OVS_IOCTL_MAX_LENGTH 16383
 
 /* out: the PID of this handle, a __u32; returns 4 */
@@ -79,6 +80,11 @@
 /* The same with no room for a reply: [2014] allows "no output buffer". */
 #define OVS_IOCTL_TRANSACT_NO_REPLY(len) \
 	_IOC(_IOC_WRITE, OVS_IOCTL_TYPE, OVS_IOCTL_NR_TRANSACT, len)
+
+/* out: the first bytes of the datagram that read(2) would return next, which
+ * stays; returns the length of all of it, or 0 when none waits. A `len` of 0
+ * asks for the length alone. [ours: recvmsg(2) with MSG_PEEK | MSG_TRUNC] */
+#define OVS_IOCTL_PEEK(len) _IOC(_IOC_READ, OVS_IOCTL_TYPE, OVS_IOCTL_NR_PEEK, len)
 
 /*
  * How every message begins; attributes follow. [2014, v3.7: OVS_MESSAGE]
@@ -153,7 +159,7 @@ enum ovs_win_control_cmd {
 	OVS_CTRL_CMD_PACKET_SUBSCRIBE_REQ = 3, /* WRITE: PACKET_SUBSCRIBE and PACKET_PID */
 	OVS_CTRL_CMD_EVENT_NOTIFY = 4,         /* what OVS_IOCTL_READ_EVENT runs */
 	OVS_CTRL_CMD_READ_NOTIFY = 5,          /* what OVS_IOCTL_READ_PACKET runs */
-	OVS_CTRL_CMD_SOCK_PROP = 6             /* TRANSACT: SOCK_PROTO, and SOCK_PID back */
+	OVS_CTRL_CMD_SOCK_PROP = 6             /* TRANSACT: sets the SOCK_*, replies all */
 };
 
 /* Attributes of the two subscriptions; note that they start at 0. [v3.7] */
@@ -165,12 +171,19 @@ enum ovs_nl_mcast_attr {
 };
 #define OVS_WIN_CONTROL_ATTR_MAX 3
 
-/* Attributes of OVS_CTRL_CMD_SOCK_PROP, in a numbering of their own. [v3.7] */
+/*
+ * Attributes of OVS_CTRL_CMD_SOCK_PROP, in a numbering of their own. The first
+ * two are [v3.7]; the others are [ours], each for the socket option of its name.
+ */
 enum ovs_nl_sock_attr {
-	OVS_NL_ATTR_SOCK_PROTO = 0, /* __u32: NETLINK_GENERIC or NETLINK_NETFILTER */
-	OVS_NL_ATTR_SOCK_PID = 1    /* __u32: the handle's PID, in the reply */
+	OVS_NL_ATTR_SOCK_PROTO = 0,     /* __u32: NETLINK_GENERIC or NETLINK_NETFILTER */
+	OVS_NL_ATTR_SOCK_PID = 1,       /* __u32: the handle's PID */
+	OVS_NL_ATTR_SOCK_RCVBUF = 2,    /* __u32: bytes that may wait; bounded, see the reply */
+	OVS_NL_ATTR_SOCK_EXT_ACK = 3,   /* __u8: errors have text and offset; 1 at first */
+	OVS_NL_ATTR_SOCK_CAP_ACK = 4,   /* __u8: errors echo the header only; 0 at first */
+	OVS_NL_ATTR_SOCK_NO_ENOBUFS = 5 /* __u8: overruns are not told; 0 at first */
 };
-#define OVS_WIN_SOCK_ATTR_MAX 1
+#define OVS_WIN_SOCK_ATTR_MAX 5
 
 /* The netdev family: what a client would ask a port's network device. [v3.7] */
 #define OVS_WIN_NETDEV_FAMILY "ovs_win_netdev"

@@ -2,6 +2,7 @@
 
 Numbers: Open vSwitch v3.7.1, datapath-windows/include/OvsDpInterfaceExt.h; WIN_GET_PID is the 2014
 patch's, where it is command 0 as WIN_PEND_REQ is later. TRANSACT tells the former from the latter.
+SOCK_RCVBUF and those behind it are our own, each named for the socket option that it stands for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class SocketAttr(IntEnum):
 
     SOCK_PROTO = 0
     SOCK_PID = 1
+    SOCK_RCVBUF = 2
+    SOCK_EXT_ACK = 3
+    SOCK_CAP_ACK = 4
+    SOCK_NO_ENOBUFS = 5
 
 
 class McastAttr(IntEnum):
@@ -57,7 +62,15 @@ CONTROL = FamilySchema(
     attributes=AttributeSet("OVS_NL_ATTR", {}, maximum=3),  # OVS_WIN_CONTROL_ATTR_MAX
     attributes_by_command={
         ControlCmd.SOCK_PROP: AttributeSet(
-            "OVS_NL_ATTR", {SocketAttr.SOCK_PROTO: u32(), SocketAttr.SOCK_PID: u32()}
+            "OVS_NL_ATTR",
+            {
+                SocketAttr.SOCK_PROTO: u32(),
+                SocketAttr.SOCK_PID: u32(),
+                SocketAttr.SOCK_RCVBUF: u32(),
+                SocketAttr.SOCK_EXT_ACK: u8(),
+                SocketAttr.SOCK_CAP_ACK: u8(),
+                SocketAttr.SOCK_NO_ENOBUFS: u8(),
+            },
         ),
         ControlCmd.MC_SUBSCRIBE_REQ: AttributeSet(
             "OVS_NL_ATTR", {McastAttr.MCAST_GRP: u32(), McastAttr.MCAST_JOIN: u8()}

@@ -56,7 +56,7 @@ class DoorHandle(Handle):
                 os.close(self.descriptor)
                 self.descriptor = -1
 
-    def _ioctl(self, number: int, buffer: bytearray) -> bytes:
+    def _call(self, number: int, buffer: bytearray) -> int:
         if self.descriptor < 0:
             raise OSError(EBADF, "closed")
         size, direction = number >> 16 & 0x3FFF, number >> 30
@@ -64,7 +64,9 @@ class DoorHandle(Handle):
         given = bytes(buffer) if direction & _IOC_WRITE else b""
         room = size if direction & _IOC_READ else 0
         call = self._dispatcher.ioctl(self.session, lookup(number), given, room)
-        return self._system_call(lambda: finish(call)).data
+        result = self._system_call(lambda: finish(call))
+        buffer[: len(result.data)] = result.data
+        return result.value
 
     def write(self, messages: bytes) -> None:
         if not self.session.writable:

@@ -18,6 +18,7 @@ MAXIMUM = ioctl.OVS_IOCTL_MAX_LENGTH
         (ioctl.ovs_ioctl_read(MAXIMUM), Ioctl.READ, 2, 16383),
         (ioctl.ovs_ioctl_write(24), Ioctl.WRITE, 1, 24),
         (ioctl.ovs_ioctl_transact(4096), Ioctl.TRANSACT, 3, 4096),
+        (ioctl.ovs_ioctl_peek(0), Ioctl.PEEK, 2, 0),
     ],
 )
 def test_a_number_says_operation_direction_and_length(

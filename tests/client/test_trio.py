@@ -30,7 +30,7 @@ def test_the_methods_are_those_of_the_blocking_client() -> None:
 
     by_poll = {"fileno", "wait_readable", "events_aside", "next_event_nowait"}
     assert names(Device) == names(BlockingDevice) - by_poll
-    for name in ("transact", "dump", "family", "subscribe", "ioctl_transact", "send"):
+    for name in ("transact", "dump", "family", "subscribe", "ioctl_transact", "ioctl_peek", "send"):
         ours = inspect.signature(getattr(Device, name))
         theirs = inspect.signature(getattr(BlockingDevice, name))
         assert ours.parameters == theirs.parameters
@@ -59,7 +59,10 @@ async def test_the_raw_doors(daemon: Daemon) -> None:
         part = await device.ioctl_read()
         assert await device.ioctl_transact(request) == part
         await device.send(request)
+        assert await device.ioctl_peek(4) == (len(part), part[:4])
         assert await device.receive() == part
+        done = await device.receive()
+        assert (done[4:6], await device.ioctl_peek(0)) == (b"\3\0", (0, b""))
 
 
 async def test_a_device_is_opened_by_async_with(daemon: Daemon) -> None:

@@ -71,6 +71,7 @@ def test_every_setting_has_an_option(served: Served, run: Run) -> None:
     run(
         *("serve", "--node", "fuse", "--name", "n", "--path", "/p", "--mode", "600"),
         *("--owner", "root", "--group", "root", "--handle-limit", "3", "--queue-limit", "5000"),
+        *("--queue-maximum", "6000"),
         *("--log-level", "error", "--log-format", "json", "--trace"),
     )
     assert served.configuration == Configuration(
@@ -82,6 +83,7 @@ def test_every_setting_has_an_option(served: Served, run: Run) -> None:
         group="root",
         handle_limit=3,
         queue_limit=5000,
+        queue_maximum=6000,
         log_level="error",
         log_format="json",
         trace=True,

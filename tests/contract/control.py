@@ -14,13 +14,18 @@ WIN_GET_PID = 0
 """The same number as WIN_PEND_REQ: the former comes by TRANSACT, the latter by WRITE."""
 
 MCAST_GRP, MCAST_JOIN, PACKET_SUBSCRIBE, PACKET_PID = range(4)
-SOCK_PROTO, SOCK_PID = range(2)
+SOCK_PROTO, SOCK_PID, SOCK_RCVBUF, SOCK_EXT_ACK, SOCK_CAP_ACK, SOCK_NO_ENOBUFS = range(6)
 NETLINK_NETFILTER, NETLINK_GENERIC = 12, 16
 
 
 def request(command: int, *attributes: bytes, **header: Any) -> bytes:
     """A request as v3.7's clients send it: no flags."""
     return build(CONTROL, command, *attributes, **{"flags": 0, **header})
+
+
+def sock_prop(*options: bytes, **header: Any) -> bytes:
+    """SOCK_PROP."""
+    return request(SOCK_PROP, *options, **header)
 
 
 def subscribe(group: int, join: bool = True, **header: Any) -> bytes:

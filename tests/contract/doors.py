@@ -18,7 +18,7 @@ LARGEST = 16383
 ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP"}
 """Linux has one number for EOPNOTSUPP and ENOTSUP; netlink's name for it is the former."""
 
-GET_PID, READ, READ_EVENT, READ_PACKET, WRITE, TRANSACT = range(6)
+GET_PID, READ, READ_EVENT, READ_PACKET, WRITE, TRANSACT, PEEK = range(7)
 
 
 def number(operation: int, size: int, direction: int, type_: int = 0xC8) -> int:
@@ -38,6 +38,12 @@ def take(handle: Handle, operation: int = READ, room: int = LARGEST) -> bytes:
     """OVS_IOCTL_READ, READ_EVENT or READ_PACKET: the bytes that it gave."""
     value, data = handle.ioctl(number(operation, room, IOC_READ))
     return data[:value]
+
+
+def peek(handle: Handle, room: int = LARGEST) -> tuple[int, bytes]:
+    """OVS_IOCTL_PEEK: the length of the next datagram, and its first bytes."""
+    value, data = handle.ioctl(number(PEEK, room, IOC_READ))
+    return value, data[:value]
 
 
 def put(handle: Handle, request: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from select import POLLERR, POLLIN
 
 import pytest
 
@@ -15,13 +16,17 @@ from tests.contract.doors import (
     ask,
     failure,
     get_pid,
+    peek,
     put,
     receive,
+    receive_all,
     take,
     transact,
 )
 from tests.contract.messages import (
     ACK,
+    ACK_TLVS,
+    CAPPED,
     CONTROL,
     DATAPATH,
     ERROR,
@@ -63,10 +68,14 @@ def test_sock_prop_replies_protocol_and_pid(handle: Handle) -> None:
     )
     assert (reply.type, reply.command, reply.version) == (CONTROL, control.SOCK_PROP, 1)
     assert (reply.sequence, reply.pid, reply.dp_ifindex) == (1, pid, 0)
-    assert len(reply.raw) == 40
+    assert len(reply.raw) == 24 + 6 * 8
     assert reply.attributes == {
         control.SOCK_PROTO: u32(control.NETLINK_GENERIC),
         control.SOCK_PID: u32(pid),
+        control.SOCK_RCVBUF: u32(1 << 20),
+        control.SOCK_EXT_ACK: u8(1),
+        control.SOCK_CAP_ACK: u8(0),
+        control.SOCK_NO_ENOBUFS: u8(0),
     }
 
 
@@ -87,6 +96,119 @@ def test_sock_prop_refuses_what_is_not_so(handle: Handle, number: int, value: in
     bad = attribute(number, u32(value))
     reply = ask(handle, control.request(control.SOCK_PROP, other, bad))
     assert (reply.type, reply.errno, reply.offset) == (ERROR, 22, 32)
+
+
+def set_option(handle: Handle, option: int, value: bytes) -> int:
+    """SOCK_PROP of one option; the value that is in force then."""
+    return ask(handle, control.sock_prop(attribute(option, value))).number(option)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted", "granted"),
+    [
+        pytest.param(os.O_RDWR, 8 << 20, 8 << 20, id="as SO_RCVBUFFORCE of 4 MiB gives"),
+        pytest.param(os.O_RDWR, 2**32 - 1, 8 << 20, id="the most"),
+        pytest.param(os.O_RDWR, 1, 4096, id="the least"),
+        pytest.param(os.O_WRONLY, 2 << 20, 2 << 20, id="write only"),
+        pytest.param(os.O_RDONLY, 8 << 20, 1 << 20, id="read only: no more than at first"),
+        pytest.param(os.O_RDONLY, 65536, 65536, id="read only: less"),
+    ],
+)
+def test_the_receive_buffer_is_bounded(
+    open_handle: Open, mode: int, wanted: int, granted: int
+) -> None:
+    handle, other = open_handle(mode), open_handle(mode)
+    assert set_option(handle, control.SOCK_RCVBUF, u32(wanted)) == granted
+    assert ask(handle, control.sock_prop()).number(control.SOCK_RCVBUF) == granted
+    assert ask(other, control.sock_prop()).number(control.SOCK_RCVBUF) == 1 << 20
+
+
+def test_a_small_receive_buffer_is_soon_full(
+    stream: Handle, open_handle: Open, datapath: int
+) -> None:
+    """A datagram counts 256 bytes more than it has."""
+    put(stream, control.subscribe(datapaths.GROUP))
+    set_option(stream, control.SOCK_RCVBUF, u32(4096))
+    changer = open_handle()
+    for sequence in range(1, 101):
+        change(changer, datapath, sequence)
+    assert failure(stream.read, 4096) == "ENOBUFS"
+    first = stream.read(4096)
+    rest = receive_all(stream)
+    assert 1 + len(rest) == 4096 // (len(first) + 256)
+
+
+def test_peek_tells_that_some_were_lost_and_read_then_does_not(
+    stream: Handle, open_handle: Open, datapath: int
+) -> None:
+    put(stream, control.subscribe(datapaths.GROUP))
+    set_option(stream, control.SOCK_RCVBUF, u32(4096))
+    changer = open_handle()
+    for sequence in range(1, 101):
+        change(changer, datapath, sequence)
+    assert stream.poll() & POLLERR
+    assert failure(peek, stream) == "ENOBUFS"
+    assert stream.poll() & (POLLERR | POLLIN) == POLLIN
+    assert parse(peek(stream)[1]).sequence == 1
+    assert receive(stream).sequence == 1
+
+
+def test_without_enobufs_nothing_tells_of_the_lost(
+    stream: Handle, open_handle: Open, datapath: int
+) -> None:
+    put(stream, control.subscribe(datapaths.GROUP))
+    set_option(stream, control.SOCK_RCVBUF, u32(4096))
+    assert set_option(stream, control.SOCK_NO_ENOBUFS, u8(1)) == 1
+    changer = open_handle()
+    for sequence in range(1, 101):
+        change(changer, datapath, sequence)
+    assert not stream.poll() & POLLERR
+    assert receive(stream).sequence == 1
+    change(changer, datapath, 101)
+    sequences = [reply.sequence for reply in receive_all(stream)]
+    assert sequences[-1] == 101, "a place that is free is taken, though the queue is not empty"
+    assert sequences[:-1] == list(range(2, len(sequences) + 1))
+    assert len(sequences) < 100
+
+
+@pytest.mark.parametrize("by", ["ioctl", "write"])
+def test_errors_have_texts_while_ext_ack_is_on(stream: Handle, by: str) -> None:
+    bad = build(DATAPATH, datapaths.NEW)
+    for on in (1, 0, 1):
+        assert set_option(stream, control.SOCK_EXT_ACK, u8(on)) == on
+        if by == "ioctl":
+            reply = ask(stream, bad)
+        else:
+            stream.write(bad)
+            reply = receive(stream)
+        assert (reply.type, reply.errno) == (ERROR, 22)
+        assert bool(reply.attributes) == bool(reply.flags & ACK_TLVS) == bool(on)
+
+
+def test_errors_echo_the_request_while_cap_ack_is_off(stream: Handle) -> None:
+    bad = build(DATAPATH, datapaths.NEW, attribute(datapaths.USER_FEATURES, u32(0)))
+    for on in (0, 1, 0):
+        assert set_option(stream, control.SOCK_CAP_ACK, u8(on)) == on
+        stream.write(bad)
+        reply = receive(stream)
+        assert reply.request == (bad[:16] if on else bad)
+        assert bool(reply.flags & CAPPED) == bool(on)
+        assert reply.message
+
+
+def test_the_options_of_a_socket_may_come_by_write(stream: Handle) -> None:
+    stream.write(control.sock_prop(attribute(control.SOCK_EXT_ACK, u8(0)), flags=REQUEST))
+    assert receive(stream).number(control.SOCK_EXT_ACK) == 0
+    stream.write(build(DATAPATH, datapaths.NEW))
+    assert receive(stream).attributes == {}
+
+
+def test_an_option_of_the_wrong_size_sets_nothing(handle: Handle) -> None:
+    off = attribute(control.SOCK_EXT_ACK, u8(0))
+    short = attribute(control.SOCK_RCVBUF, b"\0\0")
+    reply = ask(handle, control.sock_prop(off, short))
+    assert (reply.type, reply.errno, reply.offset) == (ERROR, 34, 24 + len(off))
+    assert ask(handle, control.sock_prop()).number(control.SOCK_EXT_ACK) == 1
 
 
 def test_members_are_told_and_others_are_not(

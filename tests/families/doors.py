@@ -90,13 +90,14 @@ class Daemon:
         handle_limit: int = 512,
         queue_limit: int = 1 << 20,
         first_pid: int = 1,
+        queue_maximum: int = 8 << 20,
         tap: Tap | None = None,
     ) -> None:
         self.ports = MemoryPorts(first_ifindex=1)
         self.context = Context(
             Switch(self.ports, CPU_COUNT),
             Registry((*BUILT_IN, *families)),
-            SessionTable(handle_limit, queue_limit, first_pid),
+            SessionTable(handle_limit, queue_limit, first_pid, queue_maximum),
         )
         self.dispatcher = Dispatcher(self.context, tap)
 
@@ -146,6 +147,12 @@ class Handle:
     async def read_ioctl(self, ioctl: Ioctl = Ioctl.READ, size: int = BUFFER_SIZE) -> list[Reply]:
         """READ, READ_EVENT or READ_PACKET, parsed; [] for 0 bytes."""
         return [self.daemon.parse(m) for m in split(await self.ioctl(ioctl, b"", size))]
+
+    async def peek(self, size: int) -> tuple[int, bytes]:
+        """PEEK: the length of the next datagram and its first bytes."""
+        result = await self.daemon.dispatcher.ioctl(self.session, Ioctl.PEEK, b"", size)
+        assert len(result.data) == min(result.value, size)
+        return result
 
     async def send(self, *requests: bytes) -> None:
         """write(2), which takes everything."""

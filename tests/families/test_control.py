@@ -24,7 +24,7 @@ from ovsdp_cuse.wire.control import (
 )
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
-from ovsdp_cuse.wire.netlink import NETLINK_GENERIC, NETLINK_NETFILTER, NetlinkError
+from ovsdp_cuse.wire.netlink import NETLINK_GENERIC, NETLINK_NETFILTER, Flag, NetlinkError
 from tests.families.doors import Daemon, Handle, build
 
 NEW = build(DATAPATH, DpCmd.NEW, {DpAttr.NAME: "br0", DpAttr.UPCALL_PID: (0,)})
@@ -77,11 +77,82 @@ async def test_sock_prop(handle: Handle, protocol: int) -> None:
     asked: Attributes = {int(SocketAttr.SOCK_PROTO): protocol, int(SocketAttr.SOCK_PID): handle.pid}
     reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, asked))
     assert isinstance(reply, Message)
-    assert (reply.type, reply.command, reply.attributes) == (0x11, ControlCmd.SOCK_PROP, asked)
-    # Both are optional, and what was remembered is told.
+    assert (reply.type, reply.command) == (0x11, ControlCmd.SOCK_PROP)
+    assert reply.attributes == {**asked, **OPTIONS}
+    # All are optional, and what was remembered is told.
     reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP))
     assert isinstance(reply, Message)
-    assert reply.attributes == asked
+    assert reply.attributes == {**asked, **OPTIONS}
+
+
+OPTIONS: Attributes = {
+    int(SocketAttr.SOCK_RCVBUF): 1 << 20,
+    int(SocketAttr.SOCK_EXT_ACK): 1,
+    int(SocketAttr.SOCK_CAP_ACK): 0,
+    int(SocketAttr.SOCK_NO_ENOBUFS): 0,
+}
+"""What a new handle has."""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        (SocketAttr.SOCK_RCVBUF, 5000, 5000),
+        (SocketAttr.SOCK_RCVBUF, 0, 4096),
+        (SocketAttr.SOCK_RCVBUF, 2**32 - 1, 8 << 20),
+        (SocketAttr.SOCK_EXT_ACK, 0, 0),
+        (SocketAttr.SOCK_EXT_ACK, 7, 1),
+        (SocketAttr.SOCK_CAP_ACK, 255, 1),
+        (SocketAttr.SOCK_NO_ENOBUFS, 1, 1),
+    ],
+)
+async def test_sock_prop_sets_one_option(
+    handle: Handle, option: SocketAttr, value: int, told: int
+) -> None:
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {option: value}))
+    assert isinstance(reply, Message)
+    ids: Attributes = {int(SocketAttr.SOCK_PROTO): 16, int(SocketAttr.SOCK_PID): handle.pid}
+    assert reply.attributes == {**ids, **OPTIONS, int(option): told}
+    other = await handle.daemon.open().transact(build(CONTROL, ControlCmd.SOCK_PROP))
+    assert isinstance(other, Message)
+    assert other.attributes[int(option)] == OPTIONS[int(option)], "each handle has its own"
+
+
+async def test_without_ext_ack_no_error_has_attributes(handle: Handle) -> None:
+    """By either door."""
+    bad = build(DATAPATH, DpCmd.NEW)
+    off = build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_EXT_ACK: 0})
+    for request, texts in ((b"", True), (off, False)):
+        if request:
+            await handle.transact(request)
+        for reply in (await handle.transact(bad), *await handle.ask(bad)):
+            assert isinstance(reply, NetlinkError)
+            assert reply.errno == EINVAL
+            assert (reply.message is not None) == texts
+            assert bool(reply.header.flags & Flag.ACK_TLVS) == texts
+
+
+async def test_with_cap_ack_an_error_of_the_stream_door_is_short(handle: Handle) -> None:
+    bad = build(DATAPATH, DpCmd.NEW, {DpAttr.USER_FEATURES: 0})
+    for cap in (0, 1, 0):
+        await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_CAP_ACK: cap}))
+        await handle.send(bad)
+        raw = await handle.receive_bytes()
+        reply = handle.daemon.parse(raw)
+        assert isinstance(reply, NetlinkError)
+        assert bool(reply.header.flags & Flag.CAPPED) == bool(cap)
+        assert raw[20:36] == bad[:16]
+        assert (raw[36 : len(bad) + 20] == bad[16:]) != bool(cap)
+        assert reply.message, "and what is said of it is found behind"
+
+
+async def test_without_enobufs_losses_are_not_told() -> None:
+    handle = Daemon(queue_limit=4096).open()
+    await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_NO_ENOBUFS: 1}))
+    assert handle.session.put(Kind.EVENT, bytes(3800))
+    assert not handle.session.put(Kind.EVENT, bytes(3800))
+    assert await handle.receive_bytes() == bytes(3800)
+    assert handle.session.queue.dropped == 1
 
 
 @pytest.mark.parametrize(
@@ -94,10 +165,12 @@ async def test_sock_prop(handle: Handle, protocol: int) -> None:
 )
 async def test_sock_prop_refuses(handle: Handle, asked: Attributes, offset: int) -> None:
     """Nothing is remembered then, and the answer points at the attribute, number 0 too."""
+    asked = {**asked, SocketAttr.SOCK_EXT_ACK: 0}
     reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, asked))
     assert isinstance(reply, NetlinkError)
     assert (reply.errno, reply.offset) == (EINVAL, offset)
     assert handle.session.protocol == NETLINK_GENERIC
+    assert handle.session.ext_ack
 
 
 # Events -----------------------------------------------------------------------------------------

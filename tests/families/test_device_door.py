@@ -1,4 +1,4 @@
-"""The device door: its checks in their order, and what each of the six ioctls gives."""
+"""The device door: its checks in their order, and what each of the ioctls gives."""
 
 from __future__ import annotations
 
@@ -311,6 +311,37 @@ async def test_read_event_and_read_packet(handle: Handle) -> None:
     assert await handle.ioctl(Ioctl.READ_EVENT, b"", 24) == event
     for ioctl in (Ioctl.READ, Ioctl.READ_EVENT, Ioctl.READ_PACKET):
         assert await handle.ioctl(ioctl, b"", 100) == b""
+
+
+async def test_peek_gives_the_length_and_the_beginning_and_takes_nothing(handle: Handle) -> None:
+    assert await handle.peek(100) == (0, b"")
+    assert await handle.peek(0) == (0, b"")
+    handle.session.put(Kind.EVENT, GET)
+    for size in (0, 1, len(GET), 4096):
+        assert await handle.peek(size) == (len(GET), GET[:size])
+    assert await handle.ioctl(Ioctl.READ_EVENT, b"", 4096) == GET
+    assert await handle.peek(100) == (0, b"")
+
+
+async def test_peek_sees_what_read_would_give(handle: Handle) -> None:
+    """The kept reply first, then what came first."""
+    await make(handle, "br0")
+    handle.session.put(Kind.PACKET, b"packet")
+    assert await errno_of(handle.transact(GET, 24)) == EMSGSIZE
+    length, data = await handle.peek(4096)
+    assert length == len(data)
+    assert await handle.receive_bytes() == data
+    assert await handle.peek(3) == (6, b"pac")
+
+
+async def test_peek_tells_an_overrun_and_read_then_does_not() -> None:
+    """As recvmsg(2) does with MSG_PEEK: skb_recv_datagram() takes the socket's error."""
+    handle = Daemon(queue_limit=10).open()
+    handle.session.put(Kind.EVENT, GET)
+    handle.session.put(Kind.EVENT, GET)
+    assert await errno_of(handle.peek(4)) == ENOBUFS
+    assert await handle.peek(4) == (len(GET), GET[:4])
+    assert await handle.receive_bytes() == GET
 
 
 async def test_one_request_at_a_time(daemon: Daemon, nursery: trio.Nursery) -> None:

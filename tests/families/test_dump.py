@@ -113,6 +113,20 @@ def test_an_error_ends_it() -> None:
     assert (done.header.type, done.errno, done.message) == (ControlType.DONE, ENODEV, "it is gone")
 
 
+def test_an_error_that_ends_it_has_no_text_where_ext_ack_is_off() -> None:
+    """As netlink_dump_done() looks at NETLINK_F_EXT_ACK."""
+
+    def bodies() -> Iterator[Body]:
+        yield body("one")
+        raise DatapathError(ENODEV, "it is gone")
+
+    dump = dump_of(bodies())
+    dump._request.session.ext_ack = False
+    _first, last = read_all(dump, 4096)
+    done = parse_error(last)
+    assert (done.errno, done.message, len(last)) == (ENODEV, None, 20)
+
+
 @pytest.mark.parametrize("where", ["the handler", "the body"])
 def test_a_bug_ends_it_with_eio_and_a_traceback(where: str) -> None:
     def bodies() -> Iterator[Body]:

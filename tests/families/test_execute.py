@@ -144,4 +144,5 @@ async def test_sock_prop_as_ovs_sends_it(handle: Handle) -> None:
     struct.pack_into("=H", request, 6, 0)
     reply = await handle.transact(bytes(request))
     assert isinstance(reply, Message)
-    assert reply.attributes == {SocketAttr.SOCK_PROTO: 16, SocketAttr.SOCK_PID: handle.pid}
+    assert reply.attributes[SocketAttr.SOCK_PROTO] == 16
+    assert reply.attributes[SocketAttr.SOCK_PID] == handle.pid

@@ -26,6 +26,7 @@ class NaiveQueue:
         self.waiting: list[tuple[Kind, bytes]] = []
         self.congested = False
         self.overrun = False
+        self.tells_overruns = True
         self.dropped = 0
 
     def size(self) -> int:
@@ -37,9 +38,10 @@ class NaiveQueue:
             self.waiting.append((kind, datagram))
             return True
         self.dropped += 1
-        if not self.congested:
-            self.overrun = True
-        self.congested = True
+        if self.tells_overruns:
+            if not self.congested:
+                self.overrun = True
+            self.congested = True
         return False
 
     def append_promised(self, kind: Kind, datagram: bytes) -> None:
@@ -114,9 +116,16 @@ class QueueComparison(RuleBasedStateMachine):
     @rule()
     def clear(self) -> None:
         self.queue.clear()
-        dropped = self.naive.dropped
+        kept = self.naive
         self.naive = NaiveQueue()
-        self.naive.dropped = dropped
+        self.naive.dropped, self.naive.tells_overruns = kept.dropped, kept.tells_overruns
+
+    @rule(tells=st.booleans())
+    def tell_overruns(self, tells: bool) -> None:
+        """NETLINK_NO_ENOBUFS ends the congestion as it is set (netlink_setsockopt())."""
+        self.queue.tells_overruns = self.naive.tells_overruns = tells
+        if not tells:
+            self.naive.congested = False
 
     @invariant()
     def they_show_the_same(self) -> None:
@@ -157,6 +166,25 @@ def test_one_overrun_is_told_once() -> None:
     assert (queue.dropped, queue.take_overrun(), queue.take_overrun()) == (3, True, False)
     queue.pop()
     assert queue.append(Kind.EVENT, b"x")
+
+
+def test_where_overruns_are_not_told_what_fits_is_accepted() -> None:
+    queue = Queue(LIMIT)
+    queue.tells_overruns = False
+    assert queue.append(Kind.REPLY, bytes(400))
+    assert not queue.append(Kind.EVENT, bytes(400))
+    assert (queue.dropped, queue.take_overrun(), queue.congested) == (1, False, False)
+    assert queue.append(Kind.EVENT, b"short")
+
+
+def test_no_longer_telling_ends_the_congestion_and_the_overrun_is_told_all_the_same() -> None:
+    queue = Queue(LIMIT)
+    queue.append(Kind.REPLY, bytes(400))
+    queue.append(Kind.EVENT, bytes(400))
+    assert not queue.append(Kind.EVENT, b"short")
+    queue.tells_overruns = False
+    assert queue.append(Kind.EVENT, b"short")
+    assert queue.take_overrun()
 
 
 def test_what_was_promised_is_accepted_by_a_congested_queue() -> None:

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.queue import OVERHEAD, Kind
 from ovsdp_cuse.families.registry import MulticastGroup
-from ovsdp_cuse.families.session import PID_MODULUS, Access, Session, SessionTable
+from ovsdp_cuse.families.session import (
+    LEAST_QUEUE_LIMIT,
+    PID_MODULUS,
+    Access,
+    Session,
+    SessionTable,
+)
 from tests.families.doors import OWNER, READ_WRITE
 
 GROUP = MulticastGroup(1000, "group")
@@ -176,6 +182,57 @@ async def test_an_overrun_is_told_first_and_once() -> None:
     assert errno_of(caught) == ENOBUFS
     assert session.poll() & (POLLIN | POLLERR) == POLLIN
     assert await session.read(100, True) == bytes(10)
+
+
+async def test_peeking_takes_nothing_and_tells_an_overrun_once() -> None:
+    session = open_in(SessionTable(queue_limit=10))
+    assert session.peek() == b""
+    session.put(Kind.EVENT, bytes(10))
+    assert [session.peek(), session.peek()] == [bytes(10)] * 2
+    session.put(Kind.EVENT, b"dropped")
+    session.keep(b"kept")
+    with pytest.raises(DatapathError) as caught:
+        session.peek()
+    assert errno_of(caught) == ENOBUFS
+    assert not session.poll() & POLLERR
+    assert [session.peek(), await session.read(100, True)] == [b"kept"] * 2
+    assert [session.peek(), await session.read(100, True)] == [bytes(10)] * 2
+
+
+@pytest.mark.parametrize(
+    ("access", "wanted", "limit"),
+    [
+        (Access.READ | Access.WRITE, 20_000, 20_000),
+        (Access.READ | Access.WRITE, 0, LEAST_QUEUE_LIMIT),
+        (Access.READ | Access.WRITE, 2**32 - 1, 30_000),
+        (Access.WRITE, 2**32 - 1, 30_000),
+        (Access.READ, 2**32 - 1, 10_000),
+        (Access.READ, 10_000, 10_000),
+        (Access.READ, 5000, 5000),
+    ],
+)
+def test_a_queue_s_limit_is_bounded(access: Access, wanted: int, limit: int) -> None:
+    table = SessionTable(queue_limit=10_000, queue_maximum=30_000)
+    session = table.open(access, True, OWNER)
+    table.set_queue_limit(session, wanted)
+    assert session.queue.limit == limit
+
+
+def test_no_maximum_is_below_what_every_handle_has() -> None:
+    table = SessionTable(queue_limit=10_000, queue_maximum=5000)
+    session = open_in(table)
+    table.set_queue_limit(session, 2**32 - 1)
+    assert session.queue.limit == 10_000
+
+
+def test_what_waits_stays_when_the_limit_is_lowered() -> None:
+    table = SessionTable()
+    session = open_in(table)
+    session.put(Kind.EVENT, bytes(8000))
+    table.set_queue_limit(session, 4096)
+    assert not session.put(Kind.EVENT, b"no room")
+    assert session.queue.pop() == bytes(8000)
+    assert session.put(Kind.EVENT, b"room")
 
 
 async def test_a_blocking_read_returns_what_arrives(nursery: trio.Nursery) -> None:

@@ -198,7 +198,7 @@ async def server_round(inputs: Inputs, record: Record) -> None:
         end.setblocking(False)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
     device_name = random.choice((None, "ovs-datapath"))
-    daemon = Daemon(queue_limit=QUEUE_LIMIT)
+    daemon = Daemon(queue_limit=QUEUE_LIMIT, queue_maximum=QUEUE_LIMIT)
     kernel = Kernel(ours, device_name)
     with ours, closing(Channel(theirs.detach())) as channel:
         server = Server(channel, Connection(device_name), daemon.dispatcher)

@@ -12,7 +12,7 @@ import trio
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.datapath import GROUP
 from ovsdp_cuse.families.dispatch import Ioctl
-from ovsdp_cuse.families.session import LARGEST_DUMP_PART, Access
+from ovsdp_cuse.families.session import LARGEST_DUMP_PART, LEAST_QUEUE_LIMIT, Access
 from ovsdp_cuse.families.stream_door import MESSAGE_MAXIMUM
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
@@ -29,6 +29,7 @@ from tests.fuzz.record import Record
 
 HANDLES = 6
 QUEUE_LIMIT = 64 << 10
+QUEUE_MAXIMUM = 96 << 10
 KEPT_MAXIMUM = 8192
 """Bytes of the longest reply that is sent by any command, with its overhead."""
 CHECK_EVERY = 16
@@ -47,7 +48,11 @@ class Waited(Exception):
 async def doors_round(inputs: Inputs, record: Record) -> None:
     """Ioctls, writes, reads, polls, opens and closes with any bytes."""
     random = inputs.random
-    daemon = Daemon(queue_limit=QUEUE_LIMIT, first_pid=random.choice((1, 2**32 - 4)))
+    daemon = Daemon(
+        queue_limit=QUEUE_LIMIT,
+        queue_maximum=QUEUE_MAXIMUM,
+        first_pid=random.choice((1, 2**32 - 4)),
+    )
     handles = [open_handle(daemon, inputs) for _ in range(HANDLES)]
     while record.more:
         inputs.pids = [handle.pid for handle in handles]
@@ -90,12 +95,15 @@ def open_handle(daemon: Daemon, inputs: Inputs) -> Handle:
 async def ioctl(handle: Handle, inputs: Inputs, record: Record) -> None:
     """One ioctl: its data are whole messages that fit the buffer."""
     random = inputs.random
-    number = random.choices((*Ioctl, None), (1, 5, 2, 2, 10, 10, 1))[0]
+    number = random.choices((*Ioctl, None), (1, 5, 2, 2, 10, 10, 2, 1))[0]
     sends = number in (Ioctl.WRITE, Ioctl.TRANSACT)
     data = inputs.message() if sends else b""
     out_size = 0 if number is Ioctl.WRITE else inputs.size()
     name = number.name if number is not None else "unknown"
     record.note(f"ioctl {name} by {handle.pid}, {out_size} bytes back", data)
+    if number is Ioctl.PEEK:
+        await peek(handle, out_size)
+        return
     with trio.CancelScope() as scope:
         scope.cancel()
         answer = await handle.ioctl(number, data, out_size)
@@ -109,6 +117,16 @@ async def ioctl(handle: Handle, inputs: Inputs, record: Record) -> None:
     else:
         for message in split(answer):
             handle.daemon.parse(message)
+
+
+async def peek(handle: Handle, size: int) -> None:
+    """One PEEK: it takes nothing, and shows what a read would give."""
+    queue = handle.session.queue
+    before = len(queue), queue.bytes
+    length, data = await handle.peek(size)
+    assert (len(queue), queue.bytes) == before
+    assert data == (queue.peek() or b"")[:size]
+    assert bool(length) == bool(before[0])
 
 
 async def write(handle: Handle, inputs: Inputs, record: Record) -> None:
@@ -183,6 +201,8 @@ async def check(daemon: Daemon) -> None:
     sessions = daemon.context.sessions
     assert len(sessions) == HANDLES
     for session in sessions:
-        assert session.queue.bytes <= QUEUE_LIMIT + LARGEST_DUMP_PART + KEPT_MAXIMUM
+        most = QUEUE_MAXIMUM if session.writable else QUEUE_LIMIT
+        assert LEAST_QUEUE_LIMIT <= session.queue.limit <= most
+        assert session.queue.bytes <= most + LARGEST_DUMP_PART + KEPT_MAXIMUM
         assert session.unfinished is None or len(session.unfinished[0]) < MESSAGE_MAXIMUM
         assert len(session.groups) <= 4

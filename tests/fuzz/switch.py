@@ -40,7 +40,7 @@ class World:
         self.requests = requests
         self.record = record
         self.random = requests.random
-        self.daemon = Daemon(queue_limit=QUEUE_LIMIT)
+        self.daemon = Daemon(queue_limit=QUEUE_LIMIT, queue_maximum=QUEUE_LIMIT)
         self.switch = self.daemon.context.switch
         self.handles = [self._open() for _ in range(HANDLES)]
         self.problems: list[AssertionError] = []
