@@ -1,11 +1,11 @@
 # Everything here stands on set-ups, which do nothing when there is nothing to do: .venv/.set-up
-# (Debian packages, the environment), .venv/.set-up-vm (the virtual machine), .venv/.set-up-bench.
+# (Debian packages, the environment) and .venv/.set-up-vm (the virtual machine).
 
 PYTHON ?= python3
 export PYTHON
 RUN := .venv/bin/python -m
 
-.PHONY: help setup setup-vm setup-bench demo serve test lint types unit live vm bench clean
+.PHONY: help setup setup-vm demo serve test lint types unit live vm bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -14,9 +14,6 @@ setup: .venv/.set-up ## Debian packages and .venv; needs root the first time
 	@:
 
 setup-vm: .venv/.set-up-vm ## the same for the virtual machine: QEMU, Debian's kernel
-	@:
-
-setup-bench: .venv/.set-up-bench ## the same for the benchmark's peers: Open vSwitch, iperf3
 	@:
 
 demo: setup ## a daemon, a C and a Python client, and what they say, message by message
@@ -43,7 +40,7 @@ live: setup ## tests on the FUSE node of this machine's kernel
 vm: setup setup-vm ## tests on /dev/cuse, against the kernel, and of the service, in the virtual machine
 	$(RUN) tools.run_tests vm vm-live vm-oracle vm-systemd
 
-bench: setup setup-vm setup-bench ## speed and memory, side by side with peers in the same run
+bench: setup setup-vm ## speed and memory, side by side with peers in the same run
 	$(RUN) bench
 
 clean: ## removes what make made here (not the kernel in the user's cache)
@@ -56,8 +53,4 @@ clean: ## removes what make made here (not the kernel in the user's cache)
 
 .venv/.set-up-vm: .venv/.set-up tools/debian-packages-vm.txt
 	@sh tools/set_up.sh vm
-	@touch $@
-
-.venv/.set-up-bench: .venv/.set-up tools/debian-packages-bench.txt
-	@sh tools/set_up.sh bench
 	@touch $@

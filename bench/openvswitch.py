@@ -61,7 +61,7 @@ def openvswitch(
     vSwitch 3.1 calls experimental and has off by default. It is read once, at its start.
     """
     if not SCHEMA.exists():
-        raise BenchError(f"no {SCHEMA}: Open vSwitch is not installed (make setup-bench)")
+        raise BenchError(f"no {SCHEMA}: Open vSwitch is not installed (make setup)")
     directory.mkdir()
     output("ovsdb-tool", "create", directory / "conf.db", SCHEMA)
     socket = directory / "db.sock"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes a bare Debian 12 ready for the project:   tools/set_up.sh base|vm|bench
+# Makes a bare Debian 12 ready for the project:   tools/set_up.sh base|vm
 #
-# base:  Debian packages, and the virtual environment .venv with the project and what it needs.
-# vm:    Debian packages of the virtual machine, and its kernel, unpacked in the user's cache.
-# bench: Debian packages that the benchmark compares with; their services are not started.
+# base: Debian packages, and the virtual environment .venv with the project and what it needs.
+# vm:   Debian packages of the virtual machine, and its kernel, unpacked in the user's cache.
 #
-# Says what it installs, installs only what is missing, and needs root only for that.
+# Says what it installs, installs only what is missing, and needs root only for that. No service of
+# a package is started, and Open vSwitch's is not left to start at boot.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -40,6 +40,16 @@ and then make again"
     apt-get install -q -y --no-install-recommends --no-remove \
         -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $missing ||
         die 'apt-get could not install them (see above)'
+    case " $missing " in *" openvswitch-switch "*) leave_switch_off ;; esac
+}
+
+# Whoever uses Open vSwitch on this machine had it before; here it is for programs that start their
+# own.
+leave_switch_off() {
+    say "Open vSwitch's service stays off; to have it: systemctl enable --now openvswitch-switch"
+    if command -v systemctl >/dev/null; then
+        systemctl --quiet disable openvswitch-switch.service ovs-record-hostname.service
+    fi
 }
 
 # A python3 in front of Debian's on the PATH may be too old, or without venv.
@@ -75,8 +85,12 @@ without_services() { # COMMAND...
         trap 'exit 1' HUP INT TERM
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
+        "$@"
+        rm -f "$policy"
+        trap - EXIT HUP INT TERM
+    else
+        "$@"
     fi
-    "$@"
 }
 
 fetch_kernel() {
@@ -92,14 +106,13 @@ fetch_kernel() {
 
 case "${1:-}" in
 base)
-    install_packages tools/debian-packages.txt
+    without_services install_packages tools/debian-packages.txt
     make_environment
     ;;
 vm)
     install_packages tools/debian-packages-vm.txt
     fetch_kernel
     ;;
-bench) without_services install_packages tools/debian-packages-bench.txt ;;
-*) die 'usage: tools/set_up.sh base|vm|bench' ;;
+*) die 'usage: tools/set_up.sh base|vm' ;;
 esac
 say "$1 is ready"
