@@ -61,6 +61,11 @@ class Set:
 
 
 @dataclass(frozen=True, slots=True)
+class CtClear:
+    """Forget what connection tracking has found out of the packet."""
+
+
+@dataclass(frozen=True, slots=True)
 class PushVlan:
     """Push an 802.1Q or 802.1ad tag; `tci` has the CFI bit that says that there is one."""
 
@@ -197,6 +202,7 @@ Action = (
     | PopVlan
     | PushMpls
     | AddMpls
+    | CtClear
     | PopMpls
     | PushEth
     | PopEth

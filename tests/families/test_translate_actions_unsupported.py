@@ -21,7 +21,6 @@ from ovsdp_cuse.wire.key import KeyAttr
 from ovsdp_cuse.wire.tunnel import TunnelKeyAttr
 from tests.families.action_cases import (
     ARP,
-    CT_CLEAR,
     IPV4,
     IPV6,
     OUTPUT,
@@ -80,8 +79,6 @@ VALID: list[tuple[int, bytes]] = [
     (TCP_FLOW, ct(COMMIT, nat(DST, MIN, (NatAttr.PROTO_MIN, u16(1)), (NatAttr.PERSISTENT, b"")))),
     (flow_key(IPV6), ct(COMMIT, nat(SRC, MIN_IPV6))),
     (TCP_FLOW, push_mpls() + ct()),
-    (TCP_FLOW, CT_CLEAR),
-    (flow_key(ARP), CT_CLEAR),
     (TCP_FLOW, tunnel(TO, TTL)),
     (TCP_FLOW, tunnel(TO, TTL, (TunnelKeyAttr.GENEVE_OPTS, OPTION * 2))),
     (TCP_FLOW, tunnel(TO, TTL, (TunnelKeyAttr.GENEVE_OPTS, b""))),
@@ -95,7 +92,7 @@ def test_valid_but_not_supported_yet(key: int, data: bytes) -> None:
     with pytest.raises(DatapathError, match="not supported yet") as caught:
         parse_actions(OUTPUT + data + OUTPUT, key)
     assert caught.value.errno == EOPNOTSUPP
-    assert caught.value.path[0] in (ActionAttr.CT, ActionAttr.CT_CLEAR, ActionAttr.SET)
+    assert caught.value.path[0] in (ActionAttr.CT, ActionAttr.SET)
 
 
 INVALID: list[tuple[str, int, int, bytes]] = [

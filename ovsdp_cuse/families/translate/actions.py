@@ -30,7 +30,6 @@ NESTED_RULES: Final[dict[int, Callable[[State, bytes], Copied]]] = {
     ActionAttr.SAMPLE: nested_actions.parse_sample,
     ActionAttr.SET_MASKED: set_actions.parse_set_masked,
     ActionAttr.CT: unsupported_actions.parse_ct,
-    ActionAttr.CT_CLEAR: unsupported_actions.parse_ct_clear,
     ActionAttr.CLONE: nested_actions.parse_clone,
     ActionAttr.CHECK_PKT_LEN: nested_actions.parse_check_pkt_len,
     ActionAttr.DEC_TTL: nested_actions.parse_dec_ttl,

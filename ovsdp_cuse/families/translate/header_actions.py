@@ -29,6 +29,7 @@ from ovsdp_cuse.families.translate.action_state import (
 from ovsdp_cuse.switch.actions import (
     Action,
     AddMpls,
+    CtClear,
     Drop,
     Hash,
     Meter,
@@ -120,6 +121,10 @@ def _hash(state: State, payload: bytes) -> Action:
     if algorithm not in (OVS_HASH_ALG_L4, OVS_HASH_ALG_SYM_L4):
         raise invalid(f"hash: unknown algorithm {algorithm}")
     return Hash(basis, algorithm == OVS_HASH_ALG_SYM_L4)
+
+
+def _ct_clear(state: State, payload: bytes) -> Action:
+    return CtClear()
 
 
 def _push_vlan(state: State, payload: bytes) -> Action:
@@ -267,6 +272,7 @@ RULES: Final[dict[int, tuple[int, Rule]]] = {
     ActionAttr.TRUNC: (4, _trunc),
     ActionAttr.PUSH_ETH: (PUSH_ETH.size, _push_eth),
     ActionAttr.POP_ETH: (0, _pop_eth),
+    ActionAttr.CT_CLEAR: (0, _ct_clear),
     ActionAttr.PUSH_NSH: (VARIABLE, _push_nsh),
     ActionAttr.POP_NSH: (0, _pop_nsh),
     ActionAttr.METER: (4, _meter),

@@ -140,13 +140,6 @@ def _check_nat(payload: bytes, eth_type: int, commit: bool, nat: bool) -> None:
         raise invalid("ct: nat of new connections needs commit before it", CtAttr.NAT)
 
 
-def parse_ct_clear(state: State, payload: bytes) -> Copied:
-    """OVS_ACTION_ATTR_CT_CLEAR."""
-    if payload:
-        raise invalid("ct_clear: it has no argument")
-    return _refused(state, "ct_clear", payload, 4)
-
-
 def set_tunnel(state: State, payload: bytes) -> Copied:
     """OVS_ACTION_ATTR_SET of a tunnel key, with addresses and a TTL, and options that are whole."""
     try:

@@ -14,6 +14,7 @@ from typing import Final
 from ovsdp_cuse.switch.actions import (
     Action,
     AddMpls,
+    CtClear,
     Layer,
     PopEth,
     PopMpls,
@@ -29,7 +30,7 @@ from ovsdp_cuse.switch.edits.ethernet import pop_eth, push_eth, set_addresses
 from ovsdp_cuse.switch.edits.ipv4 import set_ipv4
 from ovsdp_cuse.switch.edits.ipv6 import set_ipv6
 from ovsdp_cuse.switch.edits.link import CannotApply
-from ovsdp_cuse.switch.edits.metadata import set_metadata
+from ovsdp_cuse.switch.edits.metadata import clear_ct, set_metadata
 from ovsdp_cuse.switch.edits.mpls import add_mpls, pop_mpls, push_mpls, set_mpls
 from ovsdp_cuse.switch.edits.nsh import pop_nsh, push_nsh
 from ovsdp_cuse.switch.edits.transport import set_sctp, set_tcp, set_udp
@@ -65,6 +66,8 @@ def make_edit(action: Action) -> Edit | None:
     match action:
         case Set(layer, value, mask):
             return _SETS[layer](value, mask)
+        case CtClear():
+            return clear_ct
         case PushVlan(tpid, tci):
             return push_vlan(tpid, tci)
         case PopVlan():
