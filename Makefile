@@ -45,9 +45,11 @@ bench: setup setup-vm ## speed and memory, side by side with peers in the same r
 
 clean: ## removes what make made here (not the kernel in the user's cache)
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -f ovsdp_cuse/shim/*.so
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-.venv/.set-up: pyproject.toml tools/set_up.sh tools/debian-packages.txt
+.venv/.set-up: pyproject.toml setup.py tools/set_up.sh tools/debian-packages.txt \
+		$(wildcard ovsdp_cuse/shim/src/*) ovsdp_cuse/include/ovs_datapath.h
 	@sh tools/set_up.sh base
 	@touch $@
 

@@ -19,6 +19,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "ports": ("errors", "switch.names", "switch.packet", "switch.port"),
     "device": ("errors", "families.dispatch", "families.session"),
     "client": ("errors", "wire"),
+    "shim": (),
 }
 """What each layer may import of the package, beside itself."""
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When the daemon ends, and when it is back.
+ *
+ * A handle that is dead is readable for ever, with an error, and a program that
+ * waits for it would run in circles. So a timer takes its place, which is
+ * readable once a second: the receive that follows tries to open the device
+ * again. When that succeeds the socket is as it was, but for its PID, and that
+ * messages were lost is told by ENOBUFS.
+ */
+#ifndef OVSDP_SHIM_RECOVERY_H
+#define OVSDP_SHIM_RECOVERY_H 1
+
+struct endpoint;
+
+/* The device has gone, as `error` says. */
+void recovery_lose(struct endpoint *endpoint, int descriptor, int error);
+
+/* 0 if the device is there, or there again; else -ENODEV. */
+int recovery_try(struct endpoint *endpoint, int descriptor);
+
+#endif
