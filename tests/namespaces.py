@@ -19,19 +19,26 @@ from typing import Any, Final
 import pytest
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
+from ovsdp_cuse.ports.interfaces import TCMSG
 from ovsdp_cuse.ports.rtnetlink import (
+    HEADER,
     IFF_UP,
     NLM_F_CREATE,
+    NLM_F_DUMP,
     NLM_F_EXCL,
     RTM_DELLINK,
     RTM_NEWLINK,
     RTM_SETLINK,
     Link,
     RouteSocket,
+    attributes_in,
 )
 
 RTM_NEWADDR: Final = 20
+RTM_GETQDISC: Final = 38
+TCA_KIND: Final = 1
 IFF_RUNNING: Final = 0x40
 LIMIT_S: Final = 20.0
 CLONE_NEWNET: Final = 0x40000000
@@ -106,6 +113,13 @@ class Namespace:
     def link_names(self) -> list[str]:
         """The names of all interfaces, the loopback's first."""
         return [link.name for link in self._route.links()]
+
+    def qdiscs(self, name: str) -> list[str]:
+        """The kinds of the queueing disciplines of an interface: noqueue, clsact, ..."""
+        ifindex = self.link(name).ifindex
+        answers = self._route.send_message(RTM_GETQDISC, NLM_F_DUMP, tcmsg())
+        own = (answer for answer in answers if TCMSG.unpack_from(answer, HEADER.size)[1] == ifindex)
+        return [attributes_in(answer, TCMSG.size)[TCA_KIND][:-1].decode() for answer in own]
 
     def set_up(self, name: str, is_up: bool = True) -> None:
         """Switch an interface on, or off."""

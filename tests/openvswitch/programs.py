@@ -45,12 +45,9 @@ class Programs:
     place: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
     def vsctl(self, *arguments: str) -> str:
-        """ovs-vsctl; it returns when ovs-vswitchd has done what it asks."""
+        """ovs-vsctl; it returns when ovs-vswitchd has done what it asks, or could not, which is
+        no failure of ovs-vsctl."""
         return self.run(*self._vsctl(), *arguments).output
-
-    def vsctl_fails(self, *arguments: str) -> str:
-        """What ovs-vsctl says where it fails."""
-        return self._failing(*self._vsctl(), *arguments)
 
     def ofctl(self, *arguments: str) -> str:
         """ovs-ofctl, with OpenFlow 1.0 to 1.5."""

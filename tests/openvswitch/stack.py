@@ -5,6 +5,7 @@ The kernel's own datapath takes the device's place where the two are compared.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,15 +36,19 @@ class Stack:
     """
 
     def __init__(
-        self, namespace: Namespace, openvswitch: OpenVSwitch, daemon: Daemon | None
+        self,
+        namespace: Namespace,
+        openvswitch: OpenVSwitch,
+        daemon: Daemon | None,
+        start_daemon: Callable[[], Daemon],
     ) -> None:
         self.namespace = namespace
         self.openvswitch = openvswitch
         self.daemon = daemon
+        self._start_daemon = start_daemon
         self.programs: Programs = openvswitch.programs
         self.directory = openvswitch.directory
         self.vsctl = self.programs.vsctl
-        self.vsctl_fails = self.programs.vsctl_fails
         self.ofctl = self.programs.ofctl
         self.dpctl = self.programs.dpctl
         self.dpctl_fails = self.programs.dpctl_fails
@@ -64,6 +69,10 @@ class Stack:
     def forget_logs(self) -> None:
         """What was logged until now is of others."""
         self._seen = (len(self.openvswitch.log), len(self.daemon.log) if self.daemon else 0)
+
+    def start_daemon(self) -> None:
+        """Start another daemon, on the same node, in the place of one that has ended."""
+        self.daemon = self._start_daemon()
 
     def complaints(self) -> list[str]:
         """The lines of the log that say that something is wrong, but that all is slow."""
@@ -127,22 +136,26 @@ def running_stack(
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ovsdp-test-")))
         namespace = new_namespace()
         before = namespace.link_names()
-        daemon = None
-        environment: Mapping[str, str] = {}
+        path = directory / "none"
         if kind != "kernel":
             path = new_path(kind, directory)
+
+        def start_daemon() -> Daemon:
             with namespace:
-                daemon = stack.enter_context(Daemon(kind, path, *options, interfaces="host"))
-            environment = device_environment(path)
+                return stack.enter_context(Daemon(kind, path, *options, interfaces="host"))
+
+        daemon = None if kind == "kernel" else start_daemon()
+        environment = {} if daemon is None else device_environment(path)
         switch = stack.enter_context(OpenVSwitch(_directory(directory), namespace, environment))
-        running = Stack(namespace, switch, daemon)
+        running = Stack(namespace, switch, daemon, start_daemon)
         yield running
         switch.__exit__(None, None, None)
+        daemon = running.daemon
         if daemon is not None:
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.log
             check_daemon(daemon.log)
-            assert not path.exists(), "the node is left"
+        assert not path.exists(), "the node is left"
         assert namespace.link_names() == before, "interfaces are left"
 
 
@@ -154,7 +167,9 @@ def _directory(parent: Path) -> Path:
 
 def device_environment(path: Path) -> Mapping[str, str]:
     """What a program needs in its environment to use the device at `path`."""
-    if find_spec("ovsdp_cuse.shim") is None:
+    if "MYSHIM" in os.environ:
+        return {"LD_PRELOAD": os.environ["MYSHIM"], "OVSDP_DEVICE": str(path)}
+    if find_spec("ovsdp_cuse.shim.__init__") is None:
         return {}
     library = import_module("ovsdp_cuse.shim").library()
     return {"LD_PRELOAD": str(library), "OVSDP_DEVICE": str(path)}

@@ -1,0 +1,127 @@
+"""Daemons that stop, and that are killed: what goes on, what comes back, and what is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.namespaces import Namespace
+from tests.nodes.calls import wait_until
+from tests.openvswitch.stack import Stack
+from tests.openvswitch.traffic.hosts import Host
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
+ADDRESS = "10.1.1.9"
+WATCHED_S = 3.0
+"""How long a daemon that has nothing to do is watched."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@pytest.fixture
+def hosts(own_stack: Stack, new_namespace: Callable[[], Namespace]) -> Iterator[list[Host]]:
+    """Two hosts at a bridge with a port of its own; their wires are there until the end."""
+    hosts = [Host(new_namespace(), own_stack.namespace, number) for number in (1, 2)]
+    own_stack.add_bridge("br0")
+    for host in hosts:
+        own_stack.vsctl("add-port", "br0", host.port)
+    own_stack.vsctl("add-port", "br0", "i0", "--", "set", "interface", "i0", "type=internal")
+    yield hosts
+    own_stack.vsctl("--no-wait", "del-br", "br0")
+    for host in hosts:
+        own_stack.namespace.delete_link(host.port)
+
+
+def shown_ports(stack: Stack) -> set[str]:
+    """The names of the datapath's ports."""
+    lines = stack.dpctl("show", "system@ovs-system").splitlines()
+    return {line.split()[2] for line in lines if line.startswith("  port ")}
+
+
+@pytest.mark.emulated
+@BOTH
+def test_ovs_vswitchd_ends_while_traffic_runs(
+    own_stack: Stack, hosts: list[Host], number: signal.Signals
+) -> None:
+    one, two = hosts
+    one.ping(two, count=3)
+    ports = shown_ports(own_stack)
+    own_stack.openvswitch.stop_vswitchd(number)
+    assert shown_ports(own_stack) == ports, "the datapath stays"
+    one.ping(two, count=3)  # by the flows that are there
+    own_stack.openvswitch.start_vswitchd()
+    one.ping_until(two)
+    assert shown_ports(own_stack) == ports
+    two.ping(one, count=3)
+    assert own_stack.namespace.has_link("i0")
+    own_stack.vsctl("del-br", "br0", "--", "add-br", "br0")
+    assert shown_ports(own_stack) == {"ovs-system", "br0"}
+
+
+def seconds_used(process: subprocess.Popen[str]) -> float:
+    """User and system time of a process: fields 14 and 15 of proc_pid_stat(5)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@contextmanager
+def at_rest(stack: Stack) -> Iterator[None]:
+    """ovs-vswitchd answers after the block as before, and then does not spin."""
+    process = stack.openvswitch.vswitchd
+    yield
+    before = seconds_used(process)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(WATCHED_S)
+    used = seconds_used(process) - before
+    assert used < WATCHED_S / 3, f"it spins: {used} s of {WATCHED_S} s"
+    assert "ovs-vswitchd (Open vSwitch)" in stack.appctl("version")
+
+
+@pytest.mark.emulated
+@BOTH
+def test_our_daemon_ends_under_ovs_vswitchd(
+    own_stack: Stack, hosts: list[Host], number: signal.Signals
+) -> None:
+    one, two = hosts
+    one.ping(two)
+    assert own_stack.daemon is not None
+    with at_rest(own_stack):
+        own_stack.daemon.stop(number)
+        wait_until(lambda: not own_stack.namespace.has_link("i0"), "its interface is gone")
+    said = [line for line in own_stack.log.splitlines() if "ovsdp-cuse" in line]
+    assert len(said) == 1, "it says why, once"
+    assert "restart" in said[0]
+
+    with at_rest(own_stack):
+        own_stack.start_daemon()
+    own_stack.openvswitch.stop_vswitchd()
+    own_stack.openvswitch.start_vswitchd()
+    one.ping_until(two)
+    assert own_stack.namespace.has_link("i0")
+    assert {"ovs-system", "br0", "i0", one.port, two.port} == shown_ports(own_stack)
+
+
+@BOTH
+def test_nothing_is_left_at_the_ports(
+    own_stack: Stack, hosts: list[Host], number: signal.Signals
+) -> None:
+    """What a daemon that was killed has left goes with the port of the next one."""
+    port = hosts[0].port
+    assert own_stack.daemon is not None
+    assert "clsact" in own_stack.namespace.qdiscs(port)
+    own_stack.daemon.stop(number)
+    if number == signal.SIGKILL:
+        assert "clsact" in own_stack.namespace.qdiscs(port), "who would have taken it away?"
+    else:
+        assert "clsact" not in own_stack.namespace.qdiscs(port)
+    own_stack.openvswitch.stop_vswitchd()
+    own_stack.start_daemon()
+    own_stack.openvswitch.start_vswitchd()
+    assert "clsact" in own_stack.namespace.qdiscs(port)
+    own_stack.vsctl("del-port", "br0", port)
+    assert "clsact" not in own_stack.namespace.qdiscs(port)
