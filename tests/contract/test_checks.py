@@ -68,7 +68,7 @@ class Attempt:
 Fault = Callable[[Attempt], Attempt]
 
 CHECKS: list[tuple[str, str, dict[str, Fault]]] = [
-    ("ioctl", "ENOTTY", {"unknown": lambda a: replace(a, operation=6)}),
+    ("ioctl", "ENOTTY", {"unknown": lambda a: replace(a, operation=7)}),
     ("buffers", "EINVAL", {"short": lambda a: replace(a, size=23)}),
     (
         "nlmsg_len",

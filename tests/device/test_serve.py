@@ -67,7 +67,7 @@ def test_a_handle_does_one_thing_at_a_time(
     assert failure(transact, handle, REPLY) == "EBUSY"
     assert failure(put, handle, PEND) == "EBUSY"
     assert failure(take, handle) == "EBUSY"
-    assert failure(handle.ioctl, number(6, 64, IOC_READ)) == "EBUSY", "before ENOTTY"
+    assert failure(handle.ioctl, number(7, 64, IOC_READ)) == "EBUSY", "before ENOTTY"
     assert failure(handle.ioctl, number(TRANSACT, 8, IOC_READ | IOC_WRITE)) == "EBUSY"
     go(node, slow)
     assert len(call.result()) == 24
