@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "flow-del": "flow:flow_del",
     "monitor": "messages:monitor",
     "send": "messages:send",
+    "exec": "exec:exec_",
     "install-service": "install_service:install_service",
     "uninstall-service": "install_service:uninstall_service",
 }
