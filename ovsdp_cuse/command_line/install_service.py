@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ovsdp_cuse.command_line import service_files
+from ovsdp_cuse.command_line import openvswitch_files, service_files
+from ovsdp_cuse.command_line.openvswitch_files import SWITCH_UNIT
 from ovsdp_cuse.command_line.service_files import TARGETS, UNIT, InstallationError
 from ovsdp_cuse.configuration import DEFAULT_FILE
 
@@ -24,6 +25,9 @@ UDEV_RUNS = Path("/run/udev/control")
 SYSTEM = Path("/")
 SYSTEM_PROGRAMS = ":/usr/sbin:/sbin"
 """Added to PATH: there are modprobe and systemd-sysusers, also where `su` left a user's PATH."""
+
+DROP_INS = ".service.d"
+"""Ends the name of a directory that is there for the drop-ins of one unit."""
 
 NO_CUSE = (
     "the service cannot start before a kernel runs that has the module cuse (CONFIG_CUSE; "
@@ -72,6 +76,8 @@ class Steps:
         else:
             file.unlink()
             print_step(target, "removed")
+            if file.parent.name.endswith(DROP_INS) and not any(file.parent.iterdir()):
+                file.parent.rmdir()
 
     def run(self, *command: str, otherwise: str) -> None:
         """Run a program; where it fails, say that and what it means."""
@@ -85,10 +91,10 @@ class Steps:
         else:
             print_step(" ".join(command), "done")
 
-    def systemctl(self, *arguments: str, otherwise: str) -> None:
+    def systemctl(self, *arguments: str, otherwise: str, unit: str = UNIT) -> None:
         """Run systemctl on the system below the root."""
         place = () if self.live else (f"--root={self.root}",)
-        self.run("systemctl", *place, *arguments, UNIT, otherwise=otherwise)
+        self.run("systemctl", *place, *arguments, unit, otherwise=otherwise)
 
     def reload(self) -> None:
         """Tell systemd and udev that their files changed."""
@@ -127,41 +133,76 @@ root_option = click.option(
 @root_option
 @click.option("--enable/--no-enable", default=True, help="Start it at boot.  [default: enable]")
 @click.option("--now", is_flag=True, help="Start it now; one that runs is left alone.")
-def install_service(root: Path, enable: bool, now: bool) -> None:
+@click.option(
+    "--openvswitch",
+    is_flag=True,
+    help="Have the services of openvswitch-switch use the device, not the kernel's module.",
+)
+def install_service(root: Path, enable: bool, now: bool, openvswitch: bool) -> None:
     """Make `serve` a service of systemd, ovsdp-cuse.service.
 
     Puts in place, below /etc: the unit, which starts this very program; the udev rule and the group
     openvswitch, whose members may use the device; the loading of the kernel's module cuse; and a
     configuration, ovsdp-cuse.toml, unless there is one. Then has systemd and udev read them.
+
+    With --openvswitch also drop-ins for ovs-vswitchd.service, which then starts with the shim of
+    `ovsdp-cuse exec`, needs no kernel module and loads none, and stops and restarts with
+    ovsdp-cuse.service; --now starts openvswitch-switch.service, too.
     """
     steps = _steps(root, "install-service")
     if now and not steps.live:
         raise click.UsageError("--now is for the running system, --root for another")
-    _guarded(lambda: _install(steps))
+    _guarded(lambda: _install(steps, openvswitch))
     if enable:
         steps.systemctl("enable", otherwise="it does not start at boot")
     if now:
         steps.systemctl("start", otherwise=f"see: journalctl -u {UNIT}")
+    if now and openvswitch:
+        steps.systemctl("start", unit=SWITCH_UNIT, otherwise="see: journalctl -u ovs-vswitchd")
     _finish(steps)
     if steps.live and not now:
         click.echo(f"To start it: systemctl start {UNIT}")
+    if openvswitch:
+        click.echo(
+            f"An Open vSwitch that runs already uses it after: systemctl restart {SWITCH_UNIT}"
+        )
+        click.echo(
+            "ovs-dpctl, which you start yourself, uses it so: ovsdp-cuse exec -- ovs-dpctl show"
+        )
 
 
 @click.command("uninstall-service")
 @root_option
-def uninstall_service(root: Path) -> None:
+@click.option(
+    "--openvswitch",
+    is_flag=True,
+    help="Only have the services of openvswitch-switch use the kernel's module again.",
+)
+def uninstall_service(root: Path, openvswitch: bool) -> None:
     """Stop the service and remove what install-service put in place.
 
     What others may rely on by now is kept: a configuration that has been changed, the group
-    openvswitch, the loaded module.
+    openvswitch, the loaded module. Services of openvswitch-switch that use the device are stopped,
+    too, and use the kernel's module again when they are started.
     """
     steps = _steps(root, "uninstall-service")
-    _guarded(lambda: _uninstall(steps))
+    drop_ins = [path for path in openvswitch_files.TARGETS.values() if steps.place(path).exists()]
+    if openvswitch:
+        _guarded(lambda: _remove(steps, openvswitch_files.TARGETS.values()))
+    else:
+        _guarded(lambda: _uninstall(steps, drop_ins))
     _finish(steps)
+    if drop_ins:
+        verb = "restart" if openvswitch else "start"
+        click.echo(f"To have Open vSwitch use the kernel's module: systemctl {verb} {SWITCH_UNIT}")
 
 
-def _install(steps: Steps) -> None:
-    for target, text in service_files.contents().items():
+def _install(steps: Steps, openvswitch: bool) -> None:
+    files = service_files.contents()
+    if openvswitch:
+        openvswitch_files.check_installed(steps.place)
+        files |= openvswitch_files.contents(steps.place(DEFAULT_FILE))
+    for target, text in files.items():
         steps.write(target, text)
     for path in service_files.writable_by_others(service_files.locations()):
         print_step("warning", f"not only root may change {path}, and the service runs it as root")
@@ -173,13 +214,17 @@ def _install(steps: Steps) -> None:
     steps.run("modprobe", "cuse", otherwise=NO_CUSE)
 
 
-def _uninstall(steps: Steps) -> None:
+def _uninstall(steps: Steps, drop_ins: Sequence[Path]) -> None:
     if steps.place(TARGETS[UNIT]).exists():
         now = ("--now",) if steps.live else ()
         steps.systemctl("disable", *now, otherwise="it may still run, or start at boot")
         if steps.live and _run(("systemctl", "is-failed", "--quiet", UNIT)).returncode == 0:
             steps.systemctl("reset-failed", otherwise="systemd still lists it as failed")
-    for target in TARGETS.values():
+    _remove(steps, (*drop_ins, *TARGETS.values()))
+
+
+def _remove(steps: Steps, targets: Iterable[Path]) -> None:
+    for target in targets:
         steps.remove(target)
     if steps.live:
         steps.reload()

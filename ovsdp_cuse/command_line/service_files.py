@@ -42,7 +42,7 @@ class InstallationError(Exception):
 
 
 def shipped(name: str) -> str:
-    """The text of one of TARGETS' files as the package has it."""
+    """The text of a file as the package has it; name: below its directory `systemd`."""
     return resources.files(ovsdp_cuse).joinpath("systemd", name).read_text()
 
 
@@ -55,8 +55,8 @@ def contents() -> dict[Path, str]:
 
 def unit_for(program: Path, needed: Iterable[Path]) -> str:
     """The unit that starts `program`, which needs to see the paths `needed`."""
-    unit = shipped(UNIT).replace(f"={SHIPPED_EXECUTABLE} ", f"={_in_unit(program)} ")
-    binds = "".join(f"BindReadOnlyPaths={_in_unit(path)}\n" for path in hidden(needed))
+    unit = shipped(UNIT).replace(f"={SHIPPED_EXECUTABLE} ", f"={in_unit(program)} ")
+    binds = "".join(f"BindReadOnlyPaths={in_unit(path)}\n" for path in hidden(needed))
     if binds:
         unit = unit.replace(
             HIDING, f"ProtectHome=tmpfs\n# Of what is hidden, this is the program:\n{binds}"
@@ -110,7 +110,7 @@ def writable_by_others(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if (status := path.stat()).st_uid or status.st_mode & 0o022]
 
 
-def _in_unit(path: Path) -> str:
+def in_unit(path: Path) -> str:
     """A path as unit files can have it without quotes and escapes."""
     if not _PLAIN_PATH.fullmatch(str(path)):
         raise InstallationError(

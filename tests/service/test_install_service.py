@@ -11,58 +11,16 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from ovsdp_cuse.command_line import install_service as commands
 from ovsdp_cuse.command_line import service_files
 from ovsdp_cuse.command_line.service_files import TARGETS, UNIT, InstallationError
 from ovsdp_cuse.configuration import DEFAULT_FILE, Configuration, load
 
+from .system import below, files, install, setting, uninstall
+
 UNIT_FILE = TARGETS[UNIT]
-
-
-@pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with a line for each call of systemctl; ours only writes that."""
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    log = tmp_path / "calls"
-    log.touch()
-    systemctl = programs / "systemctl"
-    systemctl.write_text(f'#!/bin/sh\necho "$@" >>{log}\n')
-    systemctl.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    return log
-
-
-@pytest.fixture
-def root(tmp_path: Path, calls: Path) -> Path:
-    """The root directory of an empty system."""
-    directory = tmp_path / "root"
-    directory.mkdir()
-    return directory
-
-
-def install(root: Path, *options: str) -> Result:
-    return CliRunner().invoke(commands.install_service, ["--root", str(root), *options])
-
-
-def uninstall(root: Path) -> Result:
-    return CliRunner().invoke(commands.uninstall_service, ["--root", str(root)])
-
-
-def files(root: Path) -> set[Path]:
-    return {Path("/") / path.relative_to(root) for path in root.rglob("*") if path.is_file()}
-
-
-def below(root: Path, target: Path) -> Path:
-    return root / target.relative_to("/")
-
-
-def setting(unit: str, section: str, name: str) -> list[str]:
-    """All values of a setting; a unit may give one twice."""
-    lines = unit.partition(f"[{section}]")[2].partition("\n[")[0].splitlines()
-    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
 
 
 def test_every_file_is_put_in_place_and_said(root: Path, calls: Path) -> None:
