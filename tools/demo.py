@@ -2,7 +2,8 @@
 
 Starts the daemon on the best node that the machine has, compiles and runs the C example, runs the
 Python example, and shows what crosses the device, message by message. Then it stops the daemon and
-looks whether anything was left behind. The exit status tells whether all went well.
+looks whether anything was left behind. Last comes Open vSwitch on the device: demo_openvswitch.py.
+The exit status tells whether all went well.
 """
 
 import os
@@ -18,6 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests.nodes.daemon import DaemonError
+from tests.openvswitch.programs import ProgramError
+from tools import demo_openvswitch
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 START_S = 60.0
@@ -28,6 +33,13 @@ QUIET_S = 0.3
 
 class DemoError(Exception):
     """The demonstration cannot go on; the text says why."""
+
+
+FAILURES = (
+    *(DemoError, DaemonError, ProgramError, AssertionError),
+    *(subprocess.SubprocessError, TimeoutError),
+)
+"""What a part of the demonstration that fails raises; the text says why."""
 
 
 def say(text: str) -> None:
@@ -152,7 +164,8 @@ def demonstrate(directory: Path) -> None:
         run("client.py", [sys.executable, str(EXAMPLES / "client.py"), str(node)])
         relay.wait_until_quiet()
         say("Stop the daemon")
-    say(f"All went well; {node} is gone, and nothing else was left behind.")
+    demo_openvswitch.demonstrate(say)
+    say("All went well; the devices are gone, and nothing else was left behind.")
 
 
 def main() -> int:
@@ -160,7 +173,7 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="ovsdp-demo-") as directory:
             demonstrate(Path(directory))
-    except (DemoError, subprocess.CalledProcessError) as error:
+    except FAILURES as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     return 0
