@@ -77,6 +77,7 @@ class Server:
         self._dispatcher = dispatcher
         self._wait_limit_s = wait_limit_s
         self._sessions: dict[int, Session] = {}
+        self._handles = 0
         self._waiting: dict[int, trio.CancelScope] = {}
         self._closed: ChannelClosed | None = None
         self._actions: dict[type, Callable[[Any], Coroutine[Any, Any, bytes]]] = {
@@ -210,8 +211,10 @@ class Server:
             bool(event.flags & os.O_NONBLOCK),
             Owner(event.pid, event.uid, event.gid),
         )
-        self._sessions[session.pid] = session
-        return self._connection.reply_open(event.unique, session.pid)
+        # The kernel's name of a handle; its PID may become another one.
+        self._handles += 1
+        self._sessions[self._handles] = session
+        return self._connection.reply_open(event.unique, self._handles)
 
     async def _release(self, event: protocol.Release) -> bytes:
         session = self._session(event.handle)

@@ -49,7 +49,8 @@ async def sock_prop(request: Request) -> Answer:
     """SOCK_PROP: set what a socket has as options, and reply all of it as it is in force then.
 
     SOCK_RCVBUF is bounded, not refused. Raises EINVAL, with nothing set, for a protocol that the
-    device does not speak, or a PID that is not the handle's.
+    device does not speak, or a PID that is not the handle's; and for SOCK_BIND what
+    SessionTable.bind raises.
     """
     session = request.session
     attributes = request.attributes
@@ -66,6 +67,8 @@ async def sock_prop(request: Request) -> Answer:
         raise DatapathError(
             EINVAL, f"this handle's PID is {session.pid}, not {pid}", (SocketAttr.SOCK_PID,)
         )
+    if SocketAttr.SOCK_BIND in attributes:
+        request.context.sessions.bind(session, attributes[SocketAttr.SOCK_BIND])
     session.protocol = protocol
     session.ext_ack = bool(attributes.get(SocketAttr.SOCK_EXT_ACK, session.ext_ack))
     session.cap_ack = bool(attributes.get(SocketAttr.SOCK_CAP_ACK, session.cap_ack))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from errno import EAGAIN, EBADF, EBUSY, EMSGSIZE, ENFILE, ENOBUFS
+from errno import EADDRINUSE, EAGAIN, EBADF, EBUSY, EINVAL, EMSGSIZE, ENFILE, ENOBUFS
 from select import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 
 import trio
@@ -19,6 +19,7 @@ from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dump import Dump
 from ovsdp_cuse.families.queue import Kind, Queue
 from ovsdp_cuse.families.registry import MulticastGroup
+from ovsdp_cuse.wire.control import SocketAttr
 from ovsdp_cuse.wire.netlink import NETLINK_GENERIC
 
 PID_MODULUS = 2**32
@@ -278,6 +279,24 @@ class SessionTable:
         self._by_pid[session.pid] = session
         self._next_pid = (self._next_pid + 1) % PID_MODULUS
         return session
+
+    def bind(self, session: Session, pid: int) -> None:
+        """Give a session the PID that it wants, as bind(2) does for a netlink socket.
+
+        Raises EINVAL for 0, EADDRINUSE where another session has it.
+        """
+        if not pid:
+            raise DatapathError(EINVAL, "0 is nobody's PID", (SocketAttr.SOCK_BIND,))
+        if self._by_pid.get(pid, session) is not session:
+            raise DatapathError(
+                EADDRINUSE, f"another handle has the PID {pid}", (SocketAttr.SOCK_BIND,)
+            )
+        del self._by_pid[session.pid]
+        for group in session.groups:
+            del self._members[group][session.pid]
+            self._members[group][pid] = session
+        session.pid = pid
+        self._by_pid[pid] = session
 
     def set_queue_limit(self, session: Session, wanted: int) -> None:
         """Let `wanted` bytes wait on a handle, or the nearest number that it may have.

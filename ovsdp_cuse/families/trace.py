@@ -38,12 +38,12 @@ class Trace:
         self._registry = registry
         self._stream: TextIO | None = stream
         self._colours = has_colours(stream) if colours is None else colours
-        self._clients: dict[int, str] = {}
-        self._requests: dict[int, bytes] = {}
+        self._clients: dict[Session, str] = {}
+        self._requests: dict[Session, bytes] = {}
 
     def opened(self, session: Session) -> None:
         """A handle was opened."""
-        self._clients[session.pid] = _client_name(session.owner)
+        self._clients[session] = _client_name(session.owner)
         how = ("opened" if session.writable else "opened read-only") + (
             ", O_NONBLOCK" if session.nonblocking else ""
         )
@@ -52,8 +52,8 @@ class Trace:
     def closed(self, session: Session) -> None:
         """A handle was closed."""
         self._write(session, "closed", _DIM)
-        self._clients.pop(session.pid, None)
-        self._requests.pop(session.pid, None)
+        self._clients.pop(session, None)
+        self._requests.pop(session, None)
 
     def message(
         self,
@@ -65,9 +65,9 @@ class Trace:
         """A message, or several of a dump's part, crossed."""
         prefix = direction.value
         if direction is Direction.FROM_CLIENT:
-            self._requests[session.pid] = data
+            self._requests[session] = data
             prefix += f" {operation.name}" if operation is not None else " stream"
-        request = self._requests.get(session.pid, b"")
+        request = self._requests.get(session, b"")
         for line in describe(self._registry, data, operation, request):
             colour = _RED if line.is_error else _COLOURS[direction]
             self._write(session, f"{prefix} {line.text}", colour)
@@ -78,14 +78,14 @@ class Trace:
 
     def refused(self, session: Session, ioctl: str, error: DatapathError) -> None:
         """An ioctl failed."""
-        found = attributes_of(self._registry, self._requests.get(session.pid, b""))
+        found = attributes_of(self._registry, self._requests.get(session, b""))
         why = describe_error(error, found[0] if found else None)
         self._write(session, f"! {ioctl} {why}", _RED)
 
     def _write(self, session: Session, text: str, colour: int) -> None:
         if self._stream is None:
             return
-        line = f"{session.pid} {self._clients.get(session.pid, '?')} {text}"
+        line = f"{session.pid} {self._clients.get(session, '?')} {text}"
         if self._colours:
             line = f"\x1b[{colour}m{line}\x1b[0m"
         try:

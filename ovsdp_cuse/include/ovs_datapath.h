@@ -181,9 +181,10 @@ enum ovs_nl_sock_attr {
 	OVS_NL_ATTR_SOCK_RCVBUF = 2,    /* __u32: bytes that may wait; bounded, see the reply */
 	OVS_NL_ATTR_SOCK_EXT_ACK = 3,   /* __u8: errors have text and offset; 1 at first */
 	OVS_NL_ATTR_SOCK_CAP_ACK = 4,   /* __u8: errors echo the header only; 0 at first */
-	OVS_NL_ATTR_SOCK_NO_ENOBUFS = 5 /* __u8: overruns are not told; 0 at first */
+	OVS_NL_ATTR_SOCK_NO_ENOBUFS = 5, /* __u8: overruns are not told; 0 at first */
+	OVS_NL_ATTR_SOCK_BIND = 6 /* __u32: the PID that the handle is to have */
 };
-#define OVS_WIN_SOCK_ATTR_MAX 5
+#define OVS_WIN_SOCK_ATTR_MAX 6
 
 /* The netdev family: what a client would ask a port's network device. [v3.7] */
 #define OVS_WIN_NETDEV_FAMILY "ovs_win_netdev"

@@ -36,6 +36,7 @@ class SocketAttr(IntEnum):
     SOCK_EXT_ACK = 3
     SOCK_CAP_ACK = 4
     SOCK_NO_ENOBUFS = 5
+    SOCK_BIND = 6
 
 
 class McastAttr(IntEnum):
@@ -70,6 +71,7 @@ CONTROL = FamilySchema(
                 SocketAttr.SOCK_EXT_ACK: u8(),
                 SocketAttr.SOCK_CAP_ACK: u8(),
                 SocketAttr.SOCK_NO_ENOBUFS: u8(),
+                SocketAttr.SOCK_BIND: u32(),
             },
         ),
         ControlCmd.MC_SUBSCRIBE_REQ: AttributeSet(

@@ -98,6 +98,18 @@ def test_sock_prop_refuses_what_is_not_so(handle: Handle, number: int, value: in
     assert (reply.type, reply.errno, reply.offset) == (ERROR, 22, 32)
 
 
+def test_sock_prop_binds_to_a_pid(handle: Handle, open_handle: Open) -> None:
+    other = open_handle()
+    wanted = 0x70000000 + get_pid(handle)
+    bind = control.sock_prop(attribute(control.SOCK_BIND, u32(wanted)))
+    assert ask(handle, bind).number(control.SOCK_PID) == wanted == get_pid(handle)
+    reply = ask(other, bind)
+    assert (reply.type, reply.errno) == (ERROR, 98)
+    # The handle is the same: it goes on, and others that are opened do not take its place.
+    third = open_handle()
+    assert len({get_pid(handle), get_pid(other), get_pid(third)}) == 3
+
+
 def set_option(handle: Handle, option: int, value: bytes) -> int:
     """SOCK_PROP of one option; the value that is in force then."""
     return ask(handle, control.sock_prop(attribute(option, value))).number(option)

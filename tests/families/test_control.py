@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from errno import EAGAIN, EBUSY, EINVAL, ENOBUFS, EOPNOTSUPP
+from errno import EADDRINUSE, EAGAIN, EBUSY, EINVAL, ENOBUFS, EOPNOTSUPP
 
 import pytest
 import trio
@@ -116,6 +116,41 @@ async def test_sock_prop_sets_one_option(
     other = await handle.daemon.open().transact(build(CONTROL, ControlCmd.SOCK_PROP))
     assert isinstance(other, Message)
     assert other.attributes[int(option)] == OPTIONS[int(option)], "each handle has its own"
+
+
+async def test_sock_bind_gives_another_pid(handle: Handle) -> None:
+    """Replies, notifications and upcalls go by the new one, and the old one is free."""
+    old = handle.pid
+    sessions = handle.daemon.context.sessions
+    group = handle.daemon.context.registry.lookup_group(102)
+    assert group is not None
+    sessions.join(handle.session, group)
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_BIND: 99}))
+    assert isinstance(reply, Message)
+    assert (reply.pid, reply.attributes[int(SocketAttr.SOCK_PID)]) == (99, 99)
+    assert int(SocketAttr.SOCK_BIND) not in reply.attributes
+    assert sessions.lookup(99) is handle.session
+    assert sessions.lookup(old) is None
+    sessions.multicast(102, b"told")
+    assert await handle.receive_bytes() == b"told"
+    sessions.leave(handle.session, 102)
+    assert not sessions.has_members(102)
+    sessions.close(handle.session)
+    assert sessions.lookup(99) is None
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_sock_bind_refuses_what_is_taken(handle: Handle, own: bool) -> None:
+    pid = handle.pid if own else handle.daemon.open().pid
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_BIND: pid}))
+    if own:
+        assert isinstance(reply, Message)
+    else:
+        assert isinstance(reply, NetlinkError)
+        assert (reply.errno, reply.offset) == (EADDRINUSE, 24)
+    reply = await handle.transact(build(CONTROL, ControlCmd.SOCK_PROP, {SocketAttr.SOCK_BIND: 0}))
+    assert isinstance(reply, NetlinkError)
+    assert reply.errno == EINVAL
 
 
 async def test_without_ext_ack_no_error_has_attributes(handle: Handle) -> None:

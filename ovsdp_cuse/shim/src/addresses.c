@@ -27,7 +27,7 @@ static int take_pid(struct endpoint *endpoint, int device, uint32_t pid)
 		return 0;
 	if (endpoint->bound)
 		return -EINVAL;
-	error = device_set_property(device, OVS_NL_ATTR_SOCK_PID, pid, 4);
+	error = device_set_property(device, OVS_NL_ATTR_SOCK_BIND, pid, 4);
 	if (!error)
 		endpoint->pid = pid;
 	return error;
