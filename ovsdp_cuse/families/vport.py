@@ -93,6 +93,8 @@ def find(request: Request) -> Port:
     Raises EOPNOTSUPP for a search by IFINDEX, EFBIG for a number that no port can have, ENODEV
     where there is no such port or datapath, EINVAL where the request names none.
     """
+    # The client may have heard of an interface's end sooner than we have.
+    request.context.switch.ports.follow()
     attributes = request.attributes
     if _IFINDEX in attributes:
         raise DatapathError(EOPNOTSUPP, "a port is not found by its IFINDEX", (_IFINDEX,))
@@ -169,6 +171,7 @@ async def get(request: Request) -> Answer:
 def dump(request: Request) -> Iterator[Body]:
     """OVS_VPORT_CMD_GET with NLM_F_DUMP: the ports of a datapath; ENODEV ends it."""
     switch = request.context.switch
+    switch.ports.follow()
     datapath = request.datapath()
     # As in the kernel's hash table: by bucket, and in a bucket the newest first.
     newest_first = reversed(datapath.ports.values())

@@ -115,8 +115,7 @@ class HostPorts:
         if kind is None:
             raise DatapathError(EAFNOSUPPORT, f"there are no ports of type {spec.type}")
         # What is still to be told is of older interfaces, even if it has the new one's index.
-        while self._follow():
-            continue
+        self.follow()
         port = kind.open(spec, self._host)
         try:
             self._add_source(port.fileno(), partial(self._receive, port))
@@ -156,6 +155,11 @@ class HostPorts:
             # A TAP receives what is not for the host in any case, and has no count of its own.
             is_promiscuous=link.promiscuity > 0 or link.ifindex in self._by_ifindex,
         )
+
+    def follow(self) -> None:
+        """Tell the events all that has become of the interfaces until now."""
+        while self._follow():
+            continue
 
     async def run(self) -> None:
         """Receive on all ports that there are, and tell the events, until cancelled."""

@@ -206,6 +206,9 @@ class MemoryPorts:
         """Any interface; ENODEV where there is none."""
         return self._entry(name).interface
 
+    def follow(self) -> None:
+        """Nothing happens to these interfaces that is not told at once."""
+
     def _entry(self, name: str) -> _Entry:
         entry = self._entries.get(name)
         if entry is None:

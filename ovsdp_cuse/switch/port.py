@@ -209,5 +209,8 @@ class PortProvider(Protocol):
     def interface(self, name: str) -> Interface:
         """Any interface; ENODEV where there is none."""
 
+    def follow(self) -> None:
+        """Tell the events all that has become of the interfaces until now."""
+
     def close(self) -> None:
         """Close all ports that are still open, and everything else."""

@@ -204,6 +204,14 @@ def test_what_a_port_receives_is_taken_from_the_host(lan: Lan) -> None:
     assert stats(lan, "to-left").rx_packets >= 1
 
 
+def test_a_port_is_gone_when_its_interface_is(lan: Lan) -> None:
+    """Also for who asks at once: Open vSwitch does, when it hears of the interface's end."""
+    for name in ("to-left", "to-right"):
+        lan.switch.delete_link(name)
+        ports = lan.device.dump(VPORT, VportCmd.GET, dp_ifindex=lan.index)
+        assert name not in [port.attributes[VportAttr.NAME] for port in ports]
+
+
 def test_tcp_arrives_whole(lan: Lan) -> None:
     """Segments of 64 KB with checksums left to be made, as the hosts' interfaces send them."""
     lan.wire()

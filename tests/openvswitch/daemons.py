@@ -90,9 +90,11 @@ class OpenVSwitch:
         return self._log_of("ovsdb-server").read_text(errors="replace")
 
     def start_vswitchd(self, *options: str) -> None:
-        """Start ovs-vswitchd, and wait until it has done what the database says."""
+        """Start ovs-vswitchd, and wait until it has done what the database says. From then on it
+        logs all that it has to say, however often."""
         self._start("ovs-vswitchd", f"unix:{self._socket}", *options)
         self.wait_configured()
+        self.programs.appctl("vlog/disable-rate-limit")
 
     def wait_configured(self) -> None:
         """Return when ovs-vswitchd has done all that the database says."""

@@ -183,6 +183,18 @@ async def test_lost_notifications_are_made_up_for(
     ports.close()
 
 
+def test_what_has_happened_is_told_when_somebody_asks(namespace: Namespace) -> None:
+    ports = HostPorts()
+    namespace.add_veth("gone", "end")
+    ports.open(PortSpec(PORT_TYPE_NETDEV, "gone"))
+    events = Events(ports)
+    namespace.delete_link("gone")
+    assert events.seen == []
+    ports.follow()
+    assert events.seen[-1] == ("vanished", "gone")
+    ports.close()
+
+
 def test_any_interface_can_be_looked_at(namespace: Namespace) -> None:
     ports = HostPorts()
     interface = ports.interface("lo")
