@@ -16,9 +16,15 @@ from typing import Any
 import click
 
 from ovsdp_cuse.command_line import openvswitch_files, service_files
-from ovsdp_cuse.command_line.openvswitch_files import SWITCH_UNIT
+from ovsdp_cuse.command_line.openvswitch_files import (
+    DATAPATH_NAME,
+    FORWARDING_UNIT,
+    KERNEL_MODULE,
+    SWITCH_UNIT,
+)
 from ovsdp_cuse.command_line.service_files import TARGETS, UNIT, InstallationError
 from ovsdp_cuse.configuration import DEFAULT_FILE
+from ovsdp_cuse.errors import DatapathError
 
 SYSTEMD_RUNS = Path("/run/systemd/system")  # sd_booted(3)
 UDEV_RUNS = Path("/run/udev/control")
@@ -84,10 +90,10 @@ class Steps:
         try:
             _run(command).check_returncode()
         except FileNotFoundError:
-            self._fail(command, "there is no such program", otherwise)
+            self.fail(" ".join(command), "there is no such program", otherwise)
         except subprocess.CalledProcessError as error:
             reason = str(error.stderr).strip() or f"status {error.returncode}"
-            self._fail(command, reason.partition("\n")[0], otherwise)
+            self.fail(" ".join(command), reason.partition("\n")[0], otherwise)
         else:
             print_step(" ".join(command), "done")
 
@@ -104,9 +110,10 @@ class Steps:
         else:
             print_step("udev", "does not run here; the daemon sets owner and mode itself")
 
-    def _fail(self, command: tuple[str, ...], why: str, otherwise: str) -> None:
+    def fail(self, what: str, why: str, otherwise: str) -> None:
+        """Say that a step failed, and what that means."""
         self.failed = True
-        print_step(" ".join(command), f"FAILED: {why}")
+        print_step(what, f"FAILED: {why}")
         click.echo(f"  {otherwise}")
 
 
@@ -163,12 +170,9 @@ def install_service(root: Path, enable: bool, now: bool, openvswitch: bool) -> N
     if steps.live and not now:
         click.echo(f"To start it: systemctl start {UNIT}")
     if openvswitch:
-        click.echo(
-            f"An Open vSwitch that runs already uses it after: systemctl restart {SWITCH_UNIT}"
-        )
-        click.echo(
-            "ovs-dpctl, which you start yourself, uses it so: ovsdp-cuse exec -- ovs-dpctl show"
-        )
+        click.echo("For ovs-dpctl, which you start yourself: ovsdp-cuse exec -- ovs-dpctl show")
+    if openvswitch and steps.live:
+        click.echo(f"If Open vSwitch has run already: {_switch_over()}")
 
 
 @click.command("uninstall-service")
@@ -188,13 +192,12 @@ def uninstall_service(root: Path, openvswitch: bool) -> None:
     steps = _steps(root, "uninstall-service")
     drop_ins = [path for path in openvswitch_files.TARGETS.values() if steps.place(path).exists()]
     if openvswitch:
-        _guarded(lambda: _remove(steps, openvswitch_files.TARGETS.values()))
+        _guarded(lambda: _uninstall_drop_ins(steps, drop_ins))
     else:
         _guarded(lambda: _uninstall(steps, drop_ins))
     _finish(steps)
     if drop_ins:
-        verb = "restart" if openvswitch else "start"
-        click.echo(f"To have Open vSwitch use the kernel's module: systemctl {verb} {SWITCH_UNIT}")
+        click.echo(f"To have Open vSwitch use the kernel's module: systemctl start {SWITCH_UNIT}")
 
 
 def _install(steps: Steps, openvswitch: bool) -> None:
@@ -221,6 +224,34 @@ def _uninstall(steps: Steps, drop_ins: Sequence[Path]) -> None:
         if steps.live and _run(("systemctl", "is-failed", "--quiet", UNIT)).returncode == 0:
             steps.systemctl("reset-failed", otherwise="systemd still lists it as failed")
     _remove(steps, (*drop_ins, *TARGETS.values()))
+
+
+def _uninstall_drop_ins(steps: Steps, drop_ins: Sequence[Path]) -> None:
+    if steps.live and drop_ins:
+        if _run(("systemctl", "is-active", "--quiet", FORWARDING_UNIT)).returncode == 0:
+            steps.systemctl("stop", unit=FORWARDING_UNIT, otherwise="it goes on with the device")
+        _remove_datapath(steps)
+    _remove(steps, openvswitch_files.TARGETS.values())
+
+
+def _remove_datapath(steps: Steps) -> None:
+    what = f"datapath {DATAPATH_NAME}"
+    try:
+        found = openvswitch_files.remove_datapath(openvswitch_files.device(DEFAULT_FILE))
+    except DatapathError as error:
+        steps.fail(what, error.message, "its interfaces are in the way of the kernel's module")
+    else:
+        print_step(what, "removed" if found else "was not there")
+
+
+def _switch_over() -> str:
+    """What has a running Open vSwitch use the device."""
+    if not KERNEL_MODULE.exists():
+        return f"systemctl restart {SWITCH_UNIT}"
+    # What it leaves in the kernel holds the interfaces.
+    commands = ("systemctl stop", "ovs-dpctl del-dp", "systemctl start")
+    objects = (SWITCH_UNIT, DATAPATH_NAME, SWITCH_UNIT)
+    return "; ".join(map(" ".join, zip(commands, objects, strict=True)))
 
 
 def _remove(steps: Steps, targets: Iterable[Path]) -> None:

@@ -8,8 +8,11 @@ ovs-kmod-ctl, which loads the kernel's module.
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ECONNABORTED, ENODEV, ENOENT, ENOTCONN, ENXIO
 from pathlib import Path
 
+from ovsdp_cuse.client import DatapathError, Device
+from ovsdp_cuse.command_line.requests import ask
 from ovsdp_cuse.command_line.service_files import (
     SHIPPED_EXECUTABLE,
     UNIT,
@@ -20,11 +23,17 @@ from ovsdp_cuse.command_line.service_files import (
 )
 from ovsdp_cuse.configuration import Configuration, ConfigurationError, load
 from ovsdp_cuse.shim import LibraryError, library
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 
 SWITCH_UNIT = "openvswitch-switch.service"
-"""Starting it starts ovsdb-server and ovs-vswitchd, restarting it restarts both."""
+"""Starting it starts ovsdb-server and ovs-vswitchd, stopping it stops both."""
+FORWARDING_UNIT = "ovs-vswitchd.service"
+"""Stopping it stops the others, which require it, or are part of one that does."""
+DATAPATH_NAME = "ovs-system"
+"""Of all bridges whose datapath_type is system; it stays when ovs-vswitchd ends."""
+KERNEL_MODULE = Path("/sys/module/openvswitch")
 
-_FORWARDING = "ovs-vswitchd.service.d/ovsdp-cuse.conf"
+_FORWARDING = f"{FORWARDING_UNIT}.d/ovsdp-cuse.conf"
 _EARLY = f"{UNIT}.d/openvswitch.conf"
 TARGETS: dict[str, Path] = {
     name: Path("/etc/systemd/system") / name for name in (_FORWARDING, _EARLY)
@@ -35,13 +44,14 @@ SHIPPED_LIBRARY = "/usr/lib/ovsdp-cuse/shim.so"
 SHIPPED_DEVICE = "/dev/ovs-datapath"
 
 _UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
-_FORWARDING_UNIT = "ovs-vswitchd.service"
+_NOT_THERE = (ENODEV, ENOENT, ENXIO, ENOTCONN, ECONNABORTED)
+"""What the device, or no device, answers for a datapath that is not there."""
 _MODULE_STEP = Path("/usr/share/openvswitch/scripts/ovs-kmod-ctl")
 
 
 def check_installed(place: Callable[[Path], Path]) -> None:
     """Raises InstallationError where Open vSwitch is not there; place: as `Steps.place`."""
-    units = [Path(directory) / _FORWARDING_UNIT for directory in _UNIT_DIRECTORIES]
+    units = [Path(directory) / FORWARDING_UNIT for directory in _UNIT_DIRECTORIES]
     missing = next(
         (
             wanted[-1]
@@ -92,3 +102,19 @@ def device(configuration: Path) -> Path:
     except ConfigurationError as error:
         raise InstallationError(str(error)) from None
     return Path("/dev") / settings.name
+
+
+def remove_datapath(node: Path) -> bool:
+    """Remove what ovs-vswitchd leaves, its bridges' interfaces with it; whether it was there.
+
+    Otherwise they are in the way when the kernel's module is to have interfaces of these names.
+    Raises DatapathError.
+    """
+    try:
+        with Device(node) as opened:
+            ask(opened, DATAPATH, DpCmd.DEL, {DpAttr.NAME: DATAPATH_NAME})
+    except DatapathError as error:
+        if error.errno in _NOT_THERE:
+            return False
+        raise
+    return True

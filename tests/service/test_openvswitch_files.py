@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from ovsdp_cuse.command_line import install_service as commands
 from ovsdp_cuse.command_line import openvswitch_files, service_files
 from ovsdp_cuse.command_line.openvswitch_files import SHIPPED_DEVICE, SHIPPED_LIBRARY
 from ovsdp_cuse.command_line.service_files import SHIPPED_EXECUTABLE, InstallationError
 from ovsdp_cuse.configuration import DEFAULT_FILE
+from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.shim import LibraryError, library
+from tests.client.handles import connect
+from tests.families.doors import Daemon
 
 from .system import below, files, install, setting, uninstall
 
@@ -46,7 +50,6 @@ def test_the_drop_ins_are_put_in_place_and_what_follows_is_said(switch_root: Pat
     for target in (FORWARDING, EARLY):
         assert f"{target}: written\n" in result.output
         assert below(switch_root, target).stat().st_mode & 0o777 == 0o644
-    assert "systemctl restart openvswitch-switch.service\n" in result.output
     assert "ovsdp-cuse exec -- ovs-dpctl show\n" in result.output
 
 
@@ -133,7 +136,7 @@ def test_the_reverse_leaves_the_service(switch_root: Path, calls: Path) -> None:
     result = uninstall(switch_root, "--openvswitch")
     assert result.exit_code == 0, result.output
     assert f"{FORWARDING}: removed\n" in result.output
-    assert "systemctl restart openvswitch-switch.service\n" in result.output
+    assert "systemctl start openvswitch-switch.service\n" in result.output
     assert files(switch_root) == {*service_files.TARGETS.values(), *PACKAGE}
     assert not below(switch_root, FORWARDING).parent.exists()
     assert calls.read_text() == ""
@@ -157,3 +160,28 @@ def test_drop_ins_of_others_stay(switch_root: Path) -> None:
     override.write_text("[Service]\n")
     uninstall(switch_root)
     assert files(switch_root) == {*PACKAGE, FORWARDING.with_name("override.conf")}
+
+
+def test_the_datapath_that_ovs_vswitchd_leaves_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon()
+    connect(monkeypatch, daemon)
+    node = Path(SHIPPED_DEVICE)
+    assert not openvswitch_files.remove_datapath(node)
+    for name in ("ovs-system", "other"):
+        daemon.context.switch.add(name)
+    assert openvswitch_files.remove_datapath(node)
+    assert [datapath.name for datapath in daemon.context.switch] == ["other"]
+
+
+def test_without_a_daemon_there_is_no_such_datapath(tmp_path: Path) -> None:
+    assert not openvswitch_files.remove_datapath(tmp_path / "nothing")
+    with pytest.raises(DatapathError, match="ENOTTY"):
+        openvswitch_files.remove_datapath(Path("/dev/null"))
+
+
+def test_how_to_leave_the_kernel_s_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a running Open vSwitch has in the kernel holds its interfaces."""
+    monkeypatch.setattr(commands, "KERNEL_MODULE", tmp_path / "nothing")
+    assert commands._switch_over() == "systemctl restart openvswitch-switch.service"
+    monkeypatch.setattr(commands, "KERNEL_MODULE", tmp_path)
+    assert "; ovs-dpctl del-dp ovs-system; " in commands._switch_over()
