@@ -17,23 +17,23 @@ LIMIT_S = 5.0 * TIME_FACTOR
 """What anything here may take at most; nothing comes near it but what hangs."""
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, limit_s: float = LIMIT_S) -> str:
     """The output of a program that must succeed; AssertionError shows what it said instead."""
-    process = attempt(*command)
+    process = attempt(*command, limit_s=limit_s)
     assert process.returncode == 0, f"{command}: {process.stdout}{process.stderr}"
     return process.stdout.strip()
 
 
-def attempt(*command: str | Path) -> subprocess.CompletedProcess[str]:
+def attempt(*command: str | Path, limit_s: float = LIMIT_S) -> subprocess.CompletedProcess[str]:
     """A program's exit status and output."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    return subprocess.run(command, capture_output=True, text=True, timeout=limit_s)
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
     """Ask until it is so; each question starts a program, so there is no need to pause."""
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {limit_s:.0f} s: {what}"
 
 
 def show(name: str) -> str:
