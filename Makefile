@@ -16,7 +16,7 @@ setup: .venv/.set-up ## Debian packages and .venv; needs root the first time
 setup-vm: .venv/.set-up-vm ## the same for the virtual machine: QEMU, Debian's kernel
 	@:
 
-demo: setup ## a daemon, a C and a Python client, and what they say, message by message
+demo: setup ## a daemon, C and Python clients, what they say; then Open vSwitch and a ping through it
 	$(RUN) tools.demo
 
 serve: setup ## the daemon in the foreground

@@ -102,10 +102,11 @@ class Command(click.Command):
 )
 @click.argument("command", nargs=-1, required=True, metavar="PROGRAM [ARGUMENT]...")
 def exec_(path: str, command: tuple[str, ...]) -> None:
-    """Run a program that finds the device where it looks for the kernel's openvswitch module.
+    """Run a program, such as ovs-dpctl, on the device.
 
-    The program's generic netlink sockets become the device, by a library that LD_PRELOAD loads
-    into it and what it starts; all else is as it was.
+    Where it looks for the kernel's module openvswitch it finds the device: its generic netlink
+    sockets become handles of that, by a library that LD_PRELOAD loads into it and what it starts.
+    All else is as it was.
 
     \b
     For instance:

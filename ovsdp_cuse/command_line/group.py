@@ -37,6 +37,7 @@ First commands:
   ovsdp-cuse dp-show                show all datapaths, with their ports
   ovsdp-cuse flow-show dp0          show the flows of a datapath
   ovsdp-cuse monitor                follow what changes
+  ovsdp-cuse exec -- PROGRAM        run a program of Open vSwitch's on the device
 
 The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and --json.
 
