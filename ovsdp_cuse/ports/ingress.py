@@ -6,8 +6,9 @@ instruction of classic BPF takes all frames: no map, no capability but CAP_NET_A
 every kernel that has cls_bpf and sch_ingress. It comes last, so the user's filters still run; one
 that accepts a frame for good lets it through to the host.
 
-A filter stays when its daemon dies. The next one that opens the interface replaces it: the place of
-our filter (PRIORITY, HANDLE) is fixed. Layouts: <linux/rtnetlink.h>, <linux/pkt_cls.h>, tc-bpf(8).
+A filter stays when its daemon dies. The next one that opens the interface replaces it, and removes
+it in the end with the clsact that was made for it: the place of our filter (PRIORITY, HANDLE) is
+fixed. Layouts: <linux/rtnetlink.h>, <linux/pkt_cls.h>, tc-bpf(8).
 """
 
 from __future__ import annotations
@@ -112,8 +113,18 @@ def take_frames(route: RouteSocket, ifindex: int) -> bool:
     return is_new
 
 
+def was_left(route: RouteSocket, ifindex: int) -> bool:
+    """Whether a daemon that died has left its filter."""
+    found: list[bytes] = []
+    with _may_be_gone():
+        found = route.send_message(RTM_GETTFILTER, 0, _filter(ifindex))
+    return bool(found)
+
+
 def leave_frames(route: RouteSocket, ifindex: int, remove_qdisc: bool) -> None:
-    """Undo `take_frames`. `remove_qdisc`: what it returned; filters of others keep the clsact."""
+    """Undo `take_frames`. `remove_qdisc`: it, or a daemon that died, has made the clsact; filters
+    of others keep it.
+    """
     with _may_be_gone():
         route.send_message(RTM_DELTFILTER, 0, _filter(ifindex))
     if remove_qdisc and not _has_filters(route, ifindex):

@@ -21,7 +21,7 @@ import structlog
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.batch import Receiver, SendQueue
-from ovsdp_cuse.ports.ingress import leave_frames, take_frames
+from ovsdp_cuse.ports.ingress import leave_frames, take_frames, was_left
 from ovsdp_cuse.ports.kind import Host, HostPort, refusals
 from ovsdp_cuse.ports.rtnetlink import ARPHRD_ETHER, IFF_LOOPBACK, Link
 from ovsdp_cuse.switch.packet import Packet
@@ -80,7 +80,8 @@ class NetdevPort(HostPort):
                 self._claim.close()
                 raise
             try:
-                self._has_clsact = take_frames(host.route, link.ifindex)
+                was_there = was_left(host.route, link.ifindex)
+                self._has_clsact = take_frames(host.route, link.ifindex) or was_there
             except OSError:
                 self._close_sockets()
                 raise

@@ -97,6 +97,7 @@ async def test_a_filter_that_a_dead_daemon_has_left_is_replaced(
     assert not await host_answers(end)
     open_port(ports).close()
     assert await host_answers(end)
+    assert namespace.qdiscs("port") == ["noqueue"]
 
 
 async def test_a_filter_that_somebody_removes_is_put_back(
