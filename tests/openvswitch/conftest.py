@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.util import find_spec
 
 import pytest
 
 from tests.namespaces import Namespace, fresh_namespaces
 from tests.nodes.served import wanted_kind
 from tests.openvswitch.stack import Stack, check_daemon, running_stack, sections
-
-if find_spec("ovsdp_cuse.shim.__init__") is None and "MYSHIM" not in os.environ:
-    collect_ignore_glob = ["test_[!s]*", "test_startup.py", "traffic/test_*"]
 
 RUNNING = pytest.StashKey[list[Stack]]()
 

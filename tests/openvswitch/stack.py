@@ -5,17 +5,15 @@ The kernel's own datapath takes the device's place where the two are compared.
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
+from ovsdp_cuse.shim import VARIABLE, library
 from tests.namespaces import Namespace
-from tests.nodes.daemon import Daemon
+from tests.nodes.daemon import Daemon, mounted
 from tests.nodes.served import new_path
 from tests.openvswitch.daemons import OpenVSwitch
 from tests.openvswitch.programs import Programs
@@ -101,10 +99,9 @@ class Stack:
         commands: list[tuple[str, ...]] = [("del-br", bridge) for bridge in bridges]
         commands += [("--all", "destroy", table) for table in settings]
         self.vsctl(*(part for command in commands for part in ("--", *command)))
-        if self.programs.device_environment or self.daemon is None:
-            for datapath in self.dpctl("dump-dps").split():
-                if datapath != "system@ovs-system":
-                    self.dpctl("del-dp", datapath)
+        for datapath in self.dpctl("dump-dps").split():
+            if datapath != "system@ovs-system":
+                self.dpctl("del-dp", datapath)
         for name in self.links():
             if self.namespace.has_link(name):  # veths go in pairs
                 self.namespace.delete_link(name)
@@ -155,7 +152,8 @@ def running_stack(
             if daemon.process.poll() is None:
                 assert daemon.stop() == 0, daemon.log
             check_daemon(daemon.log)
-        assert not path.exists(), "the node is left"
+            if daemon.process.returncode == 0:
+                assert not mounted(path) and not path.exists(), "the node is left"
         assert namespace.link_names() == before, "interfaces are left"
 
 
@@ -167,12 +165,7 @@ def _directory(parent: Path) -> Path:
 
 def device_environment(path: Path) -> Mapping[str, str]:
     """What a program needs in its environment to use the device at `path`."""
-    if "MYSHIM" in os.environ:
-        return {"LD_PRELOAD": os.environ["MYSHIM"], "OVSDP_DEVICE": str(path)}
-    if find_spec("ovsdp_cuse.shim.__init__") is None:
-        return {}
-    library = import_module("ovsdp_cuse.shim").library()
-    return {"LD_PRELOAD": str(library), "OVSDP_DEVICE": str(path)}
+    return {"LD_PRELOAD": str(library()), VARIABLE: str(path)}
 
 
 def last_lines(text: str, count: int = 150) -> str:

@@ -103,29 +103,51 @@ def test_access_and_trunk_ports(stack: Stack, new_hosts: NewHosts) -> None:
         assert other.seen(plain.__eq__) == other.seen(tagged.__eq__) == [], "another VLAN"
 
 
-def test_a_bond_balances_and_fails_over(stack: Stack, new_hosts: NewHosts) -> None:
+@pytest.fixture
+def ends(stack: Stack, new_hosts: NewHosts) -> tuple[Host, str]:
+    """A host at br0, and the address of a port of br1; two wires may connect these."""
     (host,) = new_hosts(1)
-    stack.namespace.add_veth("b1", "c1")
-    stack.namespace.add_veth("b2", "c2")
-    stack.add_bridge("br0")
-    stack.add_bridge("br1")
-    stack.vsctl("add-bond", "br0", "bond0", "b1", "b2", "bond_mode=active-backup")
-    stack.vsctl("add-bond", "br1", "bond1", "c1", "c2", "bond_mode=active-backup")
+    for number in (1, 2):
+        stack.namespace.add_veth(f"b{number}", f"c{number}")
+    for bridge in ("br0", "br1"):
+        stack.add_bridge(bridge)
     stack.vsctl("add-port", "br0", host.port)
     stack.vsctl("add-port", "br1", "i0", "--", "set", "interface", "i0", "type=internal")
     stack.namespace.set_up("i0")
     stack.namespace.add_address("i0", "10.1.1.9", 24)
-    host.ping_until("10.1.1.9")
-    active = re.search(
-        r"active-backup primary|active member.*\((\S+)\)",
-        shown := stack.appctl("bond/show", "bond0"),
-    )
-    assert active is not None, shown
+    return host, "10.1.1.9"
+
+
+def test_a_bond_fails_over(stack: Stack, ends: tuple[Host, str]) -> None:
+    host, address = ends
+    stack.vsctl("add-port", "br1", "c1", "--", "add-port", "br1", "c2")
+    stack.vsctl("add-bond", "br0", "bond", "b1", "b2", "bond_mode=active-backup")
+    host.ping_until(address)
+    stack.vsctl("set", "port", "bond", "other_config:bond-primary=b1")
+    wait_until(lambda: active_member(stack) == "b1", "the primary member is used")
     stack.namespace.set_up("b1", False)
+    wait_until(lambda: active_member(stack) == "b2", "the other one is used")
+    host.ping_until(address)
+
+
+def active_member(stack: Stack) -> str:
+    """Which member of a bond is used."""
+    found = re.search(r"^active member mac: \S+?\((\w+)\)", stack.appctl("bond/show"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def test_a_bond_balances_as_lacp_agrees(stack: Stack, ends: tuple[Host, str]) -> None:
+    """By hashes of the datapath, and recirculation."""
+    host, address = ends
+    settings = ("bond_mode=balance-tcp", "lacp=active", "other_config:lacp-time=fast")
+    stack.vsctl("add-bond", "br0", "bond", "b1", "b2", *settings)
+    stack.vsctl("add-bond", "br1", "bond1", "c1", "c2", *settings)
     wait_until(
-        lambda: "member b1: disabled" in stack.appctl("bond/show", "bond0"), "the bond fails over"
+        lambda: "status: active negotiated" in stack.appctl("lacp/show", "bond"), "LACP agrees"
     )
-    host.ping_until("10.1.1.9")
+    host.ping_until(address)
+    host.ping(address, count=3)
+    assert re.search(r"hash\(\S+\),recirc\(", stack.appctl("dpctl/dump-flows"))
 
 
 def test_a_mirror_gets_a_copy(stack: Stack, new_hosts: NewHosts) -> None:

@@ -82,6 +82,11 @@ def at_rest(stack: Stack) -> Iterator[None]:
     assert "ovs-vswitchd (Open vSwitch)" in stack.appctl("version")
 
 
+def said(stack: Stack) -> list[str]:
+    """What the library has to say in ovs-vswitchd."""
+    return [line for line in stack.openvswitch.log.splitlines() if line.startswith("ovsdp-cuse:")]
+
+
 @pytest.mark.emulated
 @BOTH
 def test_our_daemon_ends_under_ovs_vswitchd(
@@ -93,12 +98,16 @@ def test_our_daemon_ends_under_ovs_vswitchd(
     with at_rest(own_stack):
         own_stack.daemon.stop(number)
         wait_until(lambda: not own_stack.namespace.has_link("i0"), "its interface is gone")
-    said = [line for line in own_stack.log.splitlines() if "ovsdp-cuse" in line]
-    assert len(said) == 1, "it says why, once"
-    assert "restart" in said[0]
+    (gone,) = said(own_stack)  # once
+    assert "the daemon is gone" in gone
 
     with at_rest(own_stack):
         own_stack.start_daemon()
+        wait_until(lambda: len(said(own_stack)) == 2, "it is found again")
+    back = said(own_stack)[1]
+    assert "the daemon is back, with no datapaths" in back
+    assert "restart" in back
+    assert own_stack.dpctl("show") == "", "nobody has made them again"
     own_stack.openvswitch.stop_vswitchd()
     own_stack.openvswitch.start_vswitchd()
     one.ping_until(two)
