@@ -8,5 +8,5 @@ openflow.py    a controller
 collectors.py  what sFlow and IPFIX send
 ftp.py         a server of files that opens the data connection itself
 frames.py      the frames that tests send
-scenarios.py   which scenario of Open vSwitch's own system tests is covered by which test
+scenarios.py  which scenario of Open vSwitch's own system tests is covered by which test
 """

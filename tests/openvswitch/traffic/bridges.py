@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tests.nodes.calls import wait_until
 from tests.openvswitch.stack import Stack
+from tests.openvswitch.traffic.capture import Capture
 from tests.openvswitch.traffic.hosts import Host
 
 PROTOCOLS: Final = "protocols=OpenFlow10,OpenFlow13,OpenFlow15"
 COUNTS: Final = re.compile(r"n_packets=(\d+), n_bytes=(\d+)")
+FENCE: Final = bytes.fromhex("020000000001 020000000002 88b6")
+"""How frames begin that tests send after others; IEEE Std 802 Local Experimental Ethertype 2."""
+
+_fences = itertools.count()
 
 
 class Counts(NamedTuple):
@@ -105,6 +111,13 @@ class Bridge:
         """Send a frame by actions, as a controller does."""
         text = f"in_port={in_port},packet={frame.hex()},actions={actions}"
         self.stack.ofctl("packet-out", self.name, text)
+
+    def all_seen(self, host: Host, capture: Capture) -> list[bytes]:
+        """All that has come to a host by now: a frame is sent after it."""
+        fence = FENCE + next(_fences).to_bytes(50, "big")
+        self.packet_out(fence, str(host.number))
+        capture.wait_frame(fence)
+        return capture.seen(lambda frame: not frame.startswith(FENCE))
 
     def trace(self, *flow: str) -> str:
         """ofproto/trace: what would become of a packet."""

@@ -37,9 +37,11 @@ def expected_complaints() -> list[str]:
 
 
 @pytest.fixture
-def new_bridge(stack: Stack, expected_complaints: list[str]) -> Iterator[NewBridge]:
-    """Makes bridges with no flows: a name, and settings of their Bridge records. At the end
-    ovs-vswitchd must have complained of nothing."""
+def new_bridge(
+    stack: Stack, new_namespace: Callable[[], Namespace], expected_complaints: list[str]
+) -> Iterator[NewBridge]:
+    """Makes bridges with no flows: a name, and settings of their Bridge records. At the end, while
+    the namespaces are still there, ovs-vswitchd must have complained of nothing."""
 
     def make(name: str = "br0", *settings: str) -> Bridge:
         return Bridge(stack, name, *settings)

@@ -58,8 +58,12 @@ class Host:
         )
 
     def use_ipv6(self) -> None:
-        """Give it its IPv6 address: without it, it says nothing by itself."""
+        """Give it its IPv6 address: without it, it says nothing by itself.
+
+        Linux takes a moment before it sends from there: `ping_until` waits for that.
+        """
         with self.namespace:
+            (IPV6 / INTERFACE / "accept_dad").write_text("0")
             (IPV6 / INTERFACE / "disable_ipv6").write_text("0")
         ip(self.namespace, f"address add {self.address6}/96 dev {INTERFACE} nodad")
 
@@ -94,9 +98,8 @@ class Host:
 
     def socket(self, kind: socket.SocketKind, *, ipv6: bool = False) -> socket.socket:
         """A socket in it, with a time limit."""
-        family = socket.AF_INET6 if ipv6 else socket.AF_INET
         with self.namespace:
-            made = socket.socket(family, kind)
+            made = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, kind)
         made.settimeout(DEADLINE_S)
         return made
 
