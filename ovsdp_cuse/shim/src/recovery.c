@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ovs_datapath.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -71,7 +72,10 @@ static int open_again(struct endpoint *endpoint)
 		return -ENODEV;
 	}
 	device_mark(device, endpoint->nonblocking);
-	endpoint->pid = pid;
+	/* The program may have told others its PID. */
+	if (!endpoint->bound ||
+	    device_set_property(device, OVS_NL_ATTR_SOCK_BIND, endpoint->pid, 4) < 0)
+		endpoint->pid = pid;
 	put_back(endpoint, device);
 	endpoint->lost = false;
 	endpoint->pending_error = ENOBUFS;

@@ -5,8 +5,8 @@
  * A handle that is dead is readable for ever, with an error, and a program that
  * waits for it would run in circles. So a timer takes its place, which is
  * readable once a second: the receive that follows tries to open the device
- * again. When that succeeds the socket is as it was, but for its PID, and that
- * messages were lost is told by ENOBUFS.
+ * again. When that succeeds the socket is as it was, with its PID unless another
+ * has taken that, and ENOBUFS tells that messages were lost.
  */
 #ifndef OVSDP_SHIM_RECOVERY_H
 #define OVSDP_SHIM_RECOVERY_H 1
