@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import flows, forwarding, lookup, report, upcalls, virtual_machine
+from bench import flows, forwarding, lookup, report, upcalls, virtual_machine, vswitchd
 from bench.measure import DUMPED, Effort, Placement, compare, soak
 from bench.namespaces import namespace
 from bench.programs import BenchError, Programs
@@ -91,16 +91,27 @@ def answer_upcalls(run: Run) -> dict[str, Any]:
     return figures
 
 
+def run_openvswitch(run: Run) -> dict[str, Any]:
+    """ovs-vswitchd on the device, against its own datapath; in the virtual machine against the
+    kernel's module, too."""
+    figures = vswitchd.measure(
+        run.programs, run.directory, run.kind, run.effort, with_kernel=run.with_kernel
+    )
+    vswitchd.show(run.console, _where(run), figures)
+    return figures
+
+
 MEASUREMENTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "transact": transact,
     "lookup": look_up,
     "flows": put_flows,
     "forwarding": forward,
     "upcall": answer_upcalls,
+    "openvswitch": run_openvswitch,
 }
 CALIBRATION = 4000
 """Transactions on netlink that tell how fast a kernel is."""
-AGAINST_KERNEL = {"flows": flows.show, "upcall": upcalls.show}
+AGAINST_KERNEL = {"flows": flows.show, "upcall": upcalls.show, "openvswitch": vswitchd.show}
 """What is measured in the virtual machine, too, and how it is shown."""
 
 
@@ -181,9 +192,9 @@ def main(
 ) -> None:
     """Measure the daemon, each time beside a peer in the same run.
 
-    MEASUREMENT is one of transact, lookup, flows, forwarding, upcall; all of them where none is
-    named. Needs root, for its network namespaces. flows and upcall are measured again in the
-    virtual machine, whose kernel has the module to compare with.
+    MEASUREMENT is one of transact, lookup, flows, forwarding, upcall, openvswitch; all of them
+    where none is named. Needs root, for its network namespaces. flows, upcall and openvswitch are
+    measured again in the virtual machine, whose kernel has the module to compare with.
     """
     console = Console()
     effort = Effort.quick() if quick else Effort.full()

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -20,41 +19,17 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measure import Effort
-from bench.namespaces import Namespace, namespace, veth
+from bench.namespaces import Namespace
 from bench.openvswitch import openvswitch
+from bench.paths import PORTS, Path3, path, tcp
 from bench.programs import Programs, output, run_json
 from bench.report import at_least
 from bench.servers import NodeKind, daemon
 
 OURS, NETDEV, NETDEV_TSO, BRIDGE = "ovsdp-cuse", "OVS netdev", "OVS netdev, TSO", "Linux bridge"
-PORTS = ("port0", "port1")
 TCP_AIM, FRAMES_AIM = 5.0, 1.0
 """Times the netdev datapath's throughput, and frames a second, at least."""
 WARM_S = 0.3
-IPERF_PORT = "5201"
-
-
-@dataclass(frozen=True)
-class Path3:
-    """Where a subject forwards; pid: of the switch, None where it is the kernel."""
-
-    switch: Namespace
-    left: Namespace
-    right: Namespace
-    pid: int | None
-
-    def pin(self, cpus: set[int]) -> None:
-        """Lets the switch's threads run on these processors only."""
-        for task in Path(f"/proc/{self.pid}/task").iterdir() if self.pid else ():
-            os.sched_setaffinity(int(task.name), cpus)
-
-    @property
-    def processor_s(self) -> float:
-        """Processor time that the switch's process has used, the kernel's part included."""
-        if not self.pid:
-            return 0.0
-        after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -70,30 +45,13 @@ class Round:
     tcp_gbit_per_s: float
 
 
-Connect = Callable[[ExitStack, Namespace], int | None]
-"""Starts a switch between PORTS in a namespace; returns its process, None for the kernel."""
-
-
-def bridge(stack: ExitStack, switch: Namespace) -> None:
+def bridge(stack: ExitStack, switch: Namespace) -> tuple[int, ...]:
     """The kernel's own bridge."""
     switch.run("ip link add bridge type bridge")
     for port in PORTS:
         switch.run(f"ip link set {port} master bridge")
     switch.run("ip link set bridge up")
-
-
-@contextmanager
-def path(connect: Connect, *, offloads: bool) -> Iterator[Path3]:
-    """left -- switch -- right; offloads: whether the ends leave checksums and segments undone."""
-    with ExitStack() as stack:
-        switch, left, right = (stack.enter_context(namespace()) for _ in range(3))
-        for end, port, host in ((left, PORTS[0], 1), (right, PORTS[1], 2)):
-            veth(switch, port, end, "end")
-            end.run(f"ip link set end address 02:00:00:00:00:0{host}")
-            end.run(f"ip address add 10.77.0.{host}/24 dev end")
-            if not offloads:
-                end.run("ethtool -K end tx off")
-        yield Path3(switch, left, right, connect(stack, switch))
+    return ()
 
 
 def frames(programs: Programs, subject: Path3, seconds: float) -> tuple[float, float]:
@@ -117,47 +75,25 @@ def frames(programs: Programs, subject: Path3, seconds: float) -> tuple[float, f
     return arrived * 1e9 / counted["ns"], used_s * 1e6 / max(arrived, 1)
 
 
-def tcp(subject: Path3, seconds: float) -> float:
-    """Gbit/s that iperf3 receives; everything runs where the scheduler wants."""
-    subject.pin(os.sched_getaffinity(0))
-    listen = ("iperf3", "--server", "--one-off", "--port", IPERF_PORT)
-    server = subprocess.Popen(
-        subject.right.command(*listen), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _await_listener(subject.right)
-        client = ("iperf3", "--client", "10.77.0.2", "--port", IPERF_PORT)
-        figures = run_json(*subject.left.command(*client, "--time", str(seconds), "--json"))
-    finally:
-        server.terminate()
-        server.wait()
-    return float(figures["end"]["sum_received"]["bits_per_second"]) / 1e9
-
-
-def _await_listener(right: Namespace) -> None:
-    while f":{IPERF_PORT}" not in right.run("ss --listening --tcp --numeric"):
-        time.sleep(0.02)  # nothing tells when it listens
-
-
 def measure(programs: Programs, directory: Path, kind: NodeKind, effort: Effort) -> dict[str, Any]:
     """All subjects, in rounds that alternate."""
 
-    def netdev(stack: ExitStack, switch: Namespace) -> int:
+    def netdev(stack: ExitStack, switch: Namespace) -> tuple[int, ...]:
         running = stack.enter_context(openvswitch(switch, directory / "openvswitch"))
         running.wire(*PORTS)
-        return running.pid
+        return (running.pid,)
 
-    def netdev_tso(stack: ExitStack, switch: Namespace) -> int:
+    def netdev_tso(stack: ExitStack, switch: Namespace) -> tuple[int, ...]:
         running = stack.enter_context(
             openvswitch(switch, directory / "openvswitch-tso", segments=True)
         )
         running.wire(*PORTS)
-        return running.pid
+        return (running.pid,)
 
-    def ours(stack: ExitStack, switch: Namespace) -> int:
+    def ours(stack: ExitStack, switch: Namespace) -> tuple[int, ...]:
         server = stack.enter_context(daemon(kind, directory, switch))
         output(programs.path("wire"), server.node, "bench-wire", *PORTS)
-        return server.pid
+        return (server.pid,)
 
     rounds: dict[str, list[Round]] = {name: [] for name in (OURS, NETDEV, NETDEV_TSO, BRIDGE)}
     with ExitStack() as stack:

@@ -65,6 +65,8 @@ class Effort:
     forwarding_s: float
     flow_rounds: int
     upcalls: int
+    starts: int
+    connections: int
 
     @classmethod
     def quick(cls) -> Effort:
@@ -78,6 +80,8 @@ class Effort:
             forwarding_s=1,
             flow_rounds=1,
             upcalls=500,
+            starts=3,
+            connections=2000,
         )
 
     @classmethod
@@ -92,6 +96,8 @@ class Effort:
             forwarding_s=3,
             flow_rounds=5,
             upcalls=5000,
+            starts=9,
+            connections=4000,
         )
 
 

@@ -11,7 +11,10 @@ from typing import Any
 
 HERE = Path(__file__).parent
 INCLUDE = HERE.parent / "ovsdp_cuse" / "include"
-PROGRAMS = ("echo_server", "transact", "dump", "wire", "frames", "flows", "upcall")
+PROGRAMS = (
+    *("echo_server", "transact", "dump", "wire", "frames", "flows", "upcall"),
+    *("connections", "ping"),
+)
 
 
 class BenchError(Exception):
