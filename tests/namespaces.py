@@ -115,7 +115,7 @@ class Namespace:
         return [link.name for link in self._route.links()]
 
     def qdiscs(self, name: str) -> list[str]:
-        """The kinds of the queueing disciplines of an interface: noqueue, clsact, ..."""
+        """The kinds of the queueing disciplines of an interface: noqueue, ingress, ..."""
         ifindex = self.link(name).ifindex
         answers = self._route.send_message(RTM_GETQDISC, NLM_F_DUMP, tcmsg())
         own = (answer for answer in answers if TCMSG.unpack_from(answer, HEADER.size)[1] == ifindex)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import resource
 import select
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import EAFNOSUPPORT, EIO, ENODEV
@@ -24,10 +25,11 @@ from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.batch import Receiver, Sender, Slots
 from ovsdp_cuse.ports.interfaces import (
     Change,
-    FiltersGone,
+    FiltersChanged,
     InterfaceWatch,
     LinkChanged,
     Overrun,
+    QdiscGone,
 )
 from ovsdp_cuse.ports.kind import Host, HostPort, PortKind, PortKindError
 from ovsdp_cuse.ports.netdev import NetdevKind
@@ -48,6 +50,11 @@ BUILT_IN: Final[tuple[PortKind, ...]] = (NetdevKind(), TapKind())
 
 BATCHES_AT_ONCE: Final = 4
 """Batches, of one port or of many, before other tasks have their turn: about a millisecond."""
+
+
+QDISC_PATIENCE_S: Final = 0.1
+"""After somebody has removed the qdisc of a port's filter: Open vSwitch does so just before it adds
+one, which would fail if there were ours again."""
 
 
 def installed_kinds() -> list[PortKind]:
@@ -90,6 +97,8 @@ class HostPorts:
         self._by_ifindex: dict[int, HostPort] = {}
         self._ports: set[HostPort] = set()
         self._sources: dict[int, Callable[[], object]] = {}
+        self._without_qdisc: dict[HostPort, float] = {}
+        self._qdisc_is_gone = trio.Event()
         raise_descriptor_limit()
         slots = Slots()
         route = RouteSocket()
@@ -164,9 +173,11 @@ class HostPorts:
     async def run(self) -> None:
         """Receive on all ports that there are, and tell the events, until cancelled."""
         descriptor = self._epoll.fileno()
-        while True:
-            await trio.lowlevel.wait_readable(descriptor)
-            self.receive_waiting()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._make_qdiscs)
+            while True:
+                await trio.lowlevel.wait_readable(descriptor)
+                self.receive_waiting()
 
     def receive_waiting(self) -> None:
         """Let the ports that have something receive, a batch each by turns; never blocks."""
@@ -210,8 +221,11 @@ class HostPorts:
             return
         if isinstance(change, LinkChanged):
             self._link_changed(port, change.link)
-        elif isinstance(change, FiltersGone):
-            port.filters_gone()
+        elif isinstance(change, QdiscGone):
+            port.qdisc_gone()
+            self._filters_changed(port)
+        elif isinstance(change, FiltersChanged):
+            self._filters_changed(port)
         elif change.netns_id is None or not port.keeps_interface:
             self._vanish(port)
         else:
@@ -227,6 +241,24 @@ class HostPorts:
             port.mtu, port.flags = link.mtu, link.flags
             self.events.port_changed(port)
 
+    def _filters_changed(self, port: HostPort) -> None:
+        if port.filters_changed(make_qdisc=False):
+            self._without_qdisc.pop(port, None)
+        else:
+            self._without_qdisc.setdefault(port, time.monotonic() + QDISC_PATIENCE_S)
+            self._qdisc_is_gone.set()
+
+    async def _make_qdiscs(self) -> None:
+        """Make those that were removed, where nobody else has soon after."""
+        while True:
+            await self._qdisc_is_gone.wait()
+            self._qdisc_is_gone = trio.Event()
+            while self._without_qdisc:
+                port, when = next(iter(self._without_qdisc.items()))
+                await trio.sleep(max(0.0, when - time.monotonic()))
+                if self._without_qdisc.pop(port, None) is not None:
+                    port.filters_changed(make_qdisc=True)
+
     def _look_again(self) -> None:
         """Find out what has changed while notifications were lost."""
         log.warning("notifications of interfaces were lost: looking at all of them")
@@ -234,7 +266,7 @@ class HostPorts:
         for ifindex, port in list(self._by_ifindex.items()):
             if ifindex in links:
                 self._link_changed(port, links[ifindex])
-                port.filters_gone()
+                self._filters_changed(port)
             elif not port.keeps_interface:  # else its descriptor tells, or it is elsewhere
                 self._vanish(port)
 
@@ -246,6 +278,7 @@ class HostPorts:
         """Receive nothing more from a port; it may be forgotten already."""
         if port in self._ports:
             self._ports.remove(port)
+            self._without_qdisc.pop(port, None)
             del self._sources[port.fileno()]
             with suppress(OSError):
                 self._epoll.unregister(port.fileno())

@@ -6,8 +6,11 @@ instruction of classic BPF takes all frames: no map, no capability but CAP_NET_A
 every kernel that has cls_bpf and sch_ingress. It comes last, so the user's filters still run; one
 that accepts a frame for good lets it through to the host.
 
+The filter is in a qdisc of the kind ingress, unless there is a clsact. With clsact the interface
+could not be policed by Open vSwitch, which removes an ingress qdisc and adds one of its own.
+
 A filter stays when its daemon dies. The next one that opens the interface replaces it, and removes
-it in the end with the clsact that was made for it: the place of our filter (PRIORITY, HANDLE) is
+it in the end with the qdisc that was made for it: the place of our filter (PRIORITY, HANDLE) is
 fixed. Layouts: <linux/rtnetlink.h>, <linux/pkt_cls.h>, tc-bpf(8).
 """
 
@@ -30,11 +33,11 @@ RTM_NEWTFILTER: Final = 44
 RTM_DELTFILTER: Final = 45
 RTM_GETTFILTER: Final = 46
 
-TC_H_CLSACT: Final = 0xFFFFFFF1
-CLSACT_HANDLE: Final = 0xFFFF0000
+TC_H_INGRESS: Final = 0xFFFFFFF1
+QDISC_HANDLE: Final = 0xFFFF0000
+"""Of ingress, as of clsact: an interface has one of them."""
 INGRESS: Final = 0xFFFFFFF2
 """The parent of filters of received frames, of clsact as of ingress."""
-EGRESS: Final = 0xFFFFFFF3
 PRIORITY: Final = 0xFFFF
 """The last of all."""
 HANDLE: Final = 1
@@ -83,7 +86,7 @@ class FilterMessage(nlmsg):
 
 
 def take_frames(route: RouteSocket, ifindex: int) -> bool:
-    """Take all frames that the interface receives; True where it has a new clsact for that.
+    """Take all frames that the interface receives; True where it has a new qdisc for that.
 
     Raises OSError: EPERM, EOPNOTSUPP or ENOENT where the kernel lacks something.
     """
@@ -94,6 +97,12 @@ def take_frames(route: RouteSocket, ifindex: int) -> bool:
         if error.errno != EEXIST:
             raise
         is_new = False
+    add_filter(route, ifindex)
+    return is_new
+
+
+def add_filter(route: RouteSocket, ifindex: int) -> None:
+    """Take all frames by a qdisc that is there; OSError EINVAL where there is none."""
     message = _filter(ifindex)
     message["attrs"] = [
         ("TCA_KIND", "bpf"),
@@ -110,7 +119,17 @@ def take_frames(route: RouteSocket, ifindex: int) -> bool:
         ),
     ]
     route.send_message(RTM_NEWTFILTER, NLM_F_CREATE, message)
-    return is_new
+
+
+def filters(route: RouteSocket, ifindex: int) -> list[bytes]:
+    """The filters of received frames, as RTM_NEWTFILTER messages with their headers."""
+    message = tcmsg()
+    message["index"] = ifindex
+    message["parent"] = INGRESS
+    found: list[bytes] = []
+    with _may_be_gone():
+        found = route.send_message(RTM_GETTFILTER, NLM_F_DUMP, message)
+    return found
 
 
 def was_left(route: RouteSocket, ifindex: int) -> bool:
@@ -122,12 +141,12 @@ def was_left(route: RouteSocket, ifindex: int) -> bool:
 
 
 def leave_frames(route: RouteSocket, ifindex: int, remove_qdisc: bool) -> None:
-    """Undo `take_frames`. `remove_qdisc`: it, or a daemon that died, has made the clsact; filters
+    """Undo `take_frames`. `remove_qdisc`: it, or a daemon that died, has made the qdisc; filters
     of others keep it.
     """
     with _may_be_gone():
         route.send_message(RTM_DELTFILTER, 0, _filter(ifindex))
-    if remove_qdisc and not _has_filters(route, ifindex):
+    if remove_qdisc and not filters(route, ifindex):
         with _may_be_gone():
             route.send_message(RTM_DELQDISC, 0, _qdisc(ifindex))
 
@@ -142,23 +161,12 @@ def _may_be_gone() -> Iterator[None]:
             raise
 
 
-def _has_filters(route: RouteSocket, ifindex: int) -> bool:
-    for parent in (INGRESS, EGRESS):
-        message = tcmsg()
-        message["index"] = ifindex
-        message["parent"] = parent
-        with _may_be_gone():
-            if route.send_message(RTM_GETTFILTER, NLM_F_DUMP, message):
-                return True
-    return False
-
-
 def _qdisc(ifindex: int) -> tcmsg:
     message = tcmsg()
     message["index"] = ifindex
-    message["handle"] = CLSACT_HANDLE
-    message["parent"] = TC_H_CLSACT
-    message["attrs"] = [("TCA_KIND", "clsact")]
+    message["handle"] = QDISC_HANDLE
+    message["parent"] = TC_H_INGRESS
+    message["attrs"] = [("TCA_KIND", "ingress")]
     return message
 
 

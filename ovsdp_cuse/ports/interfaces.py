@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from errno import ENOBUFS
 from typing import Final
 
-from ovsdp_cuse.ports.ingress import CLSACT_HANDLE, PRIORITY, RTM_DELQDISC, RTM_DELTFILTER
+from ovsdp_cuse.ports.ingress import (
+    PRIORITY,
+    QDISC_HANDLE,
+    RTM_DELQDISC,
+    RTM_DELTFILTER,
+    RTM_NEWQDISC,
+    RTM_NEWTFILTER,
+)
 from ovsdp_cuse.ports.rtnetlink import (
     HEADER,
     IFINFOMSG,
@@ -64,8 +71,15 @@ class LinkGone:
 
 
 @dataclass(frozen=True, slots=True)
-class FiltersGone:
-    """The filters of received frames, or one where ours is, have been removed."""
+class QdiscGone:
+    """The qdisc with the filters of received frames has been removed, and they with it."""
+
+    ifindex: int
+
+
+@dataclass(frozen=True, slots=True)
+class FiltersChanged:
+    """There is another such qdisc, or somebody has changed, or removed, filters in it."""
 
     ifindex: int
 
@@ -75,7 +89,7 @@ class Overrun:
     """Notifications were lost: everything may be otherwise."""
 
 
-Change = LinkChanged | LinkGone | FiltersGone | Overrun
+Change = LinkChanged | LinkGone | QdiscGone | FiltersChanged | Overrun
 
 
 class InterfaceWatch:
@@ -140,18 +154,30 @@ def _link_gone(message: bytes, is_watched: Callable[[int], bool]) -> Change | No
 
 def _qdisc_gone(message: bytes, is_watched: Callable[[int], bool]) -> Change | None:
     _family, ifindex, handle, _parent, _info = TCMSG.unpack_from(message, HEADER.size)
-    return FiltersGone(ifindex) if handle == CLSACT_HANDLE and is_watched(ifindex) else None
+    return QdiscGone(ifindex) if handle == QDISC_HANDLE and is_watched(ifindex) else None
+
+
+def _qdisc_made(message: bytes, is_watched: Callable[[int], bool]) -> Change | None:
+    _family, ifindex, handle, _parent, _info = TCMSG.unpack_from(message, HEADER.size)
+    return FiltersChanged(ifindex) if handle == QDISC_HANDLE and is_watched(ifindex) else None
+
+
+def _filter_made(message: bytes, is_watched: Callable[[int], bool]) -> Change | None:
+    _family, ifindex, _handle, _parent, info = TCMSG.unpack_from(message, HEADER.size)
+    is_ours = info >> 16 == PRIORITY
+    return FiltersChanged(ifindex) if not is_ours and is_watched(ifindex) else None
 
 
 def _filter_gone(message: bytes, is_watched: Callable[[int], bool]) -> Change | None:
-    _family, ifindex, _handle, _parent, info = TCMSG.unpack_from(message, HEADER.size)
-    # All filters of a parent go at once where the priority is 0.
-    return FiltersGone(ifindex) if info >> 16 in (0, PRIORITY) and is_watched(ifindex) else None
+    _family, ifindex, _handle, _parent, _info = TCMSG.unpack_from(message, HEADER.size)
+    return FiltersChanged(ifindex) if is_watched(ifindex) else None
 
 
 PARSERS: Final[dict[int, Callable[[bytes, Callable[[int], bool]], Change | None]]] = {
     RTM_NEWLINK: _link_changed,
     RTM_DELLINK: _link_gone,
+    RTM_NEWQDISC: _qdisc_made,
     RTM_DELQDISC: _qdisc_gone,
+    RTM_NEWTFILTER: _filter_made,
     RTM_DELTFILTER: _filter_gone,
 }

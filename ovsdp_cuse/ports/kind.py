@@ -60,9 +60,16 @@ class HostPort(Port):
     def release(self) -> None:
         """Close the descriptor, and undo what was done to the interface."""
 
-    def filters_gone(self) -> None:
-        """Somebody has removed filters of what the interface receives."""
+    def qdisc_gone(self) -> None:
+        """Somebody has removed the qdisc with the filters of what the interface receives."""
         return
+
+    def filters_changed(self, *, make_qdisc: bool) -> bool:
+        """Somebody has changed these filters.
+
+        False where a qdisc must be made and, without `make_qdisc`, was not.
+        """
+        return True
 
     def close(self) -> None:
         """Give the interface back; the second time there is nothing to do."""

@@ -13,16 +13,24 @@ import ctypes
 import os
 import socket
 import struct
+import time
 from contextlib import suppress
-from errno import EADDRINUSE, EBUSY, EINVAL, ENETDOWN, ENODEV, EOPNOTSUPP
+from errno import EADDRINUSE, EBUSY, EINVAL, ENETDOWN, ENODEV, ENOENT, EOPNOTSUPP
 from typing import Final
 
 import structlog
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.batch import Receiver, SendQueue
-from ovsdp_cuse.ports.ingress import leave_frames, take_frames, was_left
+from ovsdp_cuse.ports.ingress import (
+    add_filter,
+    filters,
+    leave_frames,
+    take_frames,
+    was_left,
+)
 from ovsdp_cuse.ports.kind import Host, HostPort, refusals
+from ovsdp_cuse.ports.policing import Policer, policers_in
 from ovsdp_cuse.ports.rtnetlink import ARPHRD_ETHER, IFF_LOOPBACK, Link
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.port import PORT_TYPE_INTERNAL, PORT_TYPE_NETDEV, PortSpec, PortStats
@@ -36,6 +44,9 @@ PACKET_IGNORE_OUTGOING: Final = 23
 PACKET_MR_PROMISC: Final = 1
 ETH_P_ALL: Final = 0x0003
 ARPHRD_NONE: Final = 0xFFFE
+ETH_HLEN: Final = 14
+NO_QDISC: Final = (EINVAL, ENOENT)
+"""What a filter is refused with where there is nothing to put it in."""
 
 MEMBERSHIP: Final = struct.Struct("=iHH8x")
 """struct packet_mreq: ifindex, type, length of the address, the address."""
@@ -71,7 +82,8 @@ class NetdevPort(HostPort):
         self._queue = SendQueue(host.sender)
         self.lane = self._queue.frames
         self._priority = self._mark = 0
-        self._has_clsact = False
+        self._has_qdisc = False
+        self._policers: list[Policer] = []
         with refusals(f"interface {link.name!r} cannot be a port", CAPABILITIES):
             self._claim = _claim(link)
             try:
@@ -81,7 +93,8 @@ class NetdevPort(HostPort):
                 raise
             try:
                 was_there = was_left(host.route, link.ifindex)
-                self._has_clsact = take_frames(host.route, link.ifindex) or was_there
+                self._has_qdisc = take_frames(host.route, link.ifindex) or was_there
+                self._look_at_policers()
             except OSError:
                 self._close_sockets()
                 raise
@@ -94,8 +107,11 @@ class NetdevPort(HostPort):
     def receive_batch(self) -> None:
         """Receive what waits. A socket's errors pass: what becomes of the interface is told."""
         receiver: Receiver = self._host.receiver
+        forward, give = self.forward, self.receive
+        if self._policers:
+            forward, give = _no_lane, self._police
         try:
-            receiver.receive(self._descriptor, self.forward, self.receive, self.counts)
+            receiver.receive(self._descriptor, forward, give, self.counts)
         except OSError as error:
             # ENETDOWN says that the interface went down, others that a frame has an offload which
             # a vnet header cannot tell.
@@ -132,17 +148,41 @@ class NetdevPort(HostPort):
         stats.tx_errors += self.counts.tx_errors
         return stats
 
-    def filters_gone(self) -> None:
-        """Take the frames again, where somebody has removed the filter."""
-        with suppress(OSError):
-            self._has_clsact |= take_frames(self._host.route, self.ifindex)
+    def qdisc_gone(self) -> None:
+        """If there is one again, it is not ours."""
+        self._has_qdisc = False
+
+    def filters_changed(self, *, make_qdisc: bool) -> bool:
+        """Take the frames again, where somebody has removed the filter; see what is policed."""
+        route, ifindex = self._host.route, self.ifindex
+        try:
+            if make_qdisc:
+                self._has_qdisc |= take_frames(route, ifindex)
+            else:
+                add_filter(route, ifindex)
+        except OSError as error:
+            self._policers = []
+            return make_qdisc or error.errno not in NO_QDISC
+        self._look_at_policers()
+        return True
 
     def release(self) -> None:
         """Give the interface back; the kernel ends its promiscuity with the socket."""
         self._queue.clear()
         with suppress(OSError):  # the interface may be gone, or the capability
-            leave_frames(self._host.route, self.ifindex, self._has_clsact)
+            leave_frames(self._host.route, self.ifindex, self._has_qdisc)
         self._close_sockets()
+
+    def _look_at_policers(self) -> None:
+        self._policers = policers_in(filters(self._host.route, self.ifindex), time.monotonic_ns())
+
+    def _police(self, packet: Packet) -> None:
+        now_ns, length = time.monotonic_ns(), packet.end - packet.start - ETH_HLEN
+        for policer in self._policers:
+            if not policer.allows(length, now_ns):
+                self.counts.rx_dropped += 1
+                return
+        self.receive(packet)
 
     def _close_sockets(self) -> None:
         self._socket.close()
@@ -163,6 +203,10 @@ class NetdevPort(HostPort):
             self.counts.tx_errors += count
         else:  # ENOBUFS of a full queue, EAGAIN of a full socket, ENETDOWN, ENXIO, EMSGSIZE
             self.counts.tx_dropped += count
+
+
+def _no_lane(buffer: bytearray, start: int, size: int) -> None:
+    """No frame goes a short way that is to be policed first: a Forward."""
 
 
 def _packet_socket(link: Link) -> socket.socket:

@@ -68,6 +68,7 @@ IF_STATS: Final = struct.Struct("=BxxxII")
 """struct if_stats_msg: family, ifindex, filter mask."""
 IFLA_STATS_LINK_64: Final = 1
 ATTRIBUTE: Final = struct.Struct("=HH")
+NLA_TYPE_MASK: Final = 0x3FFF
 LINK_STATS64: Final = struct.Struct("=8Q")
 """struct rtnl_link_stats64, its beginning: COUNTERS."""
 COUNTERS: Final = (
@@ -126,11 +127,19 @@ def messages_in(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def attributes_in(message: bytes, fixed: int) -> dict[int, bytes]:
     """Number and payload of the attributes that follow `fixed` bytes after the header."""
+    return _attributes(message, HEADER.size + fixed)
+
+
+def nested_attributes(payload: bytes) -> dict[int, bytes]:
+    """Number and payload of the attributes that an attribute holds."""
+    return {kind & NLA_TYPE_MASK: value for kind, value in _attributes(payload, 0).items()}
+
+
+def _attributes(data: bytes, offset: int) -> dict[int, bytes]:
     found = {}
-    offset = HEADER.size + fixed
-    while offset + ATTRIBUTE.size <= len(message):
-        length, kind = ATTRIBUTE.unpack_from(message, offset)
-        found[kind] = message[offset + ATTRIBUTE.size : offset + length]
+    while offset + ATTRIBUTE.size <= len(data):
+        length, kind = ATTRIBUTE.unpack_from(data, offset)
+        found[kind] = data[offset + ATTRIBUTE.size : offset + length]
         offset += max(length + 3 & ~3, ATTRIBUTE.size)
     return found
 

@@ -120,17 +120,18 @@ def test_nothing_is_left_at_the_ports(
     own_stack: Stack, hosts: list[Host], number: signal.Signals
 ) -> None:
     """What a daemon that was killed has left goes with the port of the next one."""
-    port = hosts[0].port
+    port, namespace = hosts[0].port, own_stack.namespace
     assert own_stack.daemon is not None
-    assert "clsact" in own_stack.namespace.qdiscs(port)
+
+    def is_taken() -> bool:
+        return "ingress" in namespace.qdiscs(port)
+
+    wait_until(is_taken, "the port's frames are taken")
     own_stack.daemon.stop(number)
-    if number == signal.SIGKILL:
-        assert "clsact" in own_stack.namespace.qdiscs(port), "who would have taken it away?"
-    else:
-        assert "clsact" not in own_stack.namespace.qdiscs(port)
+    assert is_taken() == (number == signal.SIGKILL), "whom could a killed daemon have asked?"
     own_stack.openvswitch.stop_vswitchd()
     own_stack.start_daemon()
     own_stack.openvswitch.start_vswitchd()
-    assert "clsact" in own_stack.namespace.qdiscs(port)
+    wait_until(is_taken, "the port's frames are taken")
     own_stack.vsctl("del-port", "br0", port)
-    assert "clsact" not in own_stack.namespace.qdiscs(port)
+    assert not is_taken()

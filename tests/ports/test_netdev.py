@@ -17,7 +17,7 @@ import trio.testing
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.host import HostPorts
-from ovsdp_cuse.ports.ingress import leave_frames, take_frames
+from ovsdp_cuse.ports.ingress import leave_frames, take_frames, was_left
 from ovsdp_cuse.ports.netdev import ETH_P_ALL
 from ovsdp_cuse.ports.rtnetlink import RouteSocket
 from ovsdp_cuse.ports.tap import DEVICE, IFF_NO_PI, IFREQ, TUNSETIFF
@@ -101,18 +101,39 @@ async def test_a_filter_that_a_dead_daemon_has_left_is_replaced(
 
 
 async def test_a_filter_that_somebody_removes_is_put_back(
-    ports: HostPorts, end: SocketEnd, namespace: Namespace
+    ports: HostPorts, end: SocketEnd, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ovsdp_cuse.ports.host.QDISC_PATIENCE_S", 0.0)
     namespace.add_address("port", ADDRESS, 24)
     port = open_port(ports)
     route = RouteSocket()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ports.run)
-        for with_qdisc in (False, True):
-            leave_frames(route, port.ifindex, remove_qdisc=with_qdisc)
-            await trio.testing.wait_all_tasks_blocked(0.05)
-            assert not await host_answers(end)
+        leave_frames(route, port.ifindex, remove_qdisc=False)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not await host_answers(end)
+        leave_frames(route, port.ifindex, remove_qdisc=True)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not await host_answers(end)
         nursery.cancel_scope.cancel()
+    route.close()
+
+
+async def test_the_filter_goes_into_a_qdisc_that_comes_instead(
+    ports: HostPorts, namespace: Namespace
+) -> None:
+    """Open vSwitch removes an interface's ingress qdisc, and adds one to police it."""
+    port = open_port(ports)
+    route = RouteSocket()
+    leave_frames(route, port.ifindex, remove_qdisc=True)
+    ports.follow()
+    assert namespace.qdiscs("port") == ["noqueue"], "none is made at once"
+    assert take_frames(route, port.ifindex), "so there is room for that of somebody else"
+    leave_frames(route, port.ifindex, remove_qdisc=False)
+    ports.follow()
+    assert was_left(route, port.ifindex)
+    port.close()
+    assert namespace.qdiscs("port") == ["noqueue", "ingress"], "it stays: it is not ours"
     route.close()
 
 
@@ -120,7 +141,7 @@ def test_a_queueing_discipline_of_the_user_stays(ports: HostPorts, namespace: Na
     route = RouteSocket()
     ifindex = namespace.link("port").ifindex
     assert take_frames(route, ifindex)
-    leave_frames(route, ifindex, remove_qdisc=False)  # so there is a clsact without any filter
+    leave_frames(route, ifindex, remove_qdisc=False)  # so there is a qdisc without any filter
     open_port(ports).close()
     assert not take_frames(route, ifindex)
     leave_frames(route, ifindex, remove_qdisc=True)
