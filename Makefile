@@ -5,7 +5,7 @@ PYTHON ?= python3
 export PYTHON
 RUN := .venv/bin/python -m
 
-.PHONY: help setup setup-vm demo serve test lint types unit live vm bench clean
+.PHONY: help setup setup-vm demo serve test test-all lint types unit live openvswitch vm bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,8 +22,11 @@ demo: setup ## a daemon, C and Python clients, what they say; then Open vSwitch 
 serve: setup ## the daemon in the foreground
 	.venv/bin/ovsdp-cuse serve
 
-test: setup setup-vm ## all lanes below, 20 to 40 minutes; what CI runs
+test: setup setup-vm ## all lanes but the slow ones, 20 to 25 minutes
 	$(RUN) tools.run_tests
+
+test-all: setup setup-vm ## all lanes, 30 to 50 minutes; what CI runs
+	$(RUN) tools.run_tests --all
 
 lint: setup ## ruff: rules and format
 	$(RUN) tools.run_tests lint format
@@ -37,8 +40,11 @@ unit: setup ## tests without a device
 live: setup ## tests on the FUSE node of this machine's kernel
 	$(RUN) tools.run_tests live
 
+openvswitch: setup ## Debian's Open vSwitch on the FUSE node
+	$(RUN) tools.run_tests openvswitch
+
 vm: setup setup-vm ## tests on /dev/cuse, against the kernel, and of the service, in the virtual machine
-	$(RUN) tools.run_tests vm vm-live vm-oracle vm-systemd
+	$(RUN) tools.run_tests vm vm-live vm-oracle vm-openvswitch vm-systemd
 
 bench: setup setup-vm ## speed and memory, side by side with peers in the same run
 	$(RUN) bench

@@ -1,4 +1,6 @@
-"""Run the test lanes, show what they print, and sum up: python -m tools.run_tests [LANE...]
+"""Run the test lanes, show what they print, and sum up: python -m tools.run_tests [--all | LANE...]
+
+Without arguments all but the slow lanes, which `make test` leaves to `make test-all`.
 
 Two tracks run at the same time, because emulation takes minutes and one processor. What they print
 is shown one lane after the other.
@@ -20,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LIMIT_S = 40 * 60.0
+LIMIT_S = 60 * 60.0
 ON_A_NODE = ("tests/contract", "tests/live")
 NOT_EMULATED = ("--deselect", "tests/ports/test_tap.py::test_thousands_of_them")
 """What takes minutes there; the unit lane has it, on this machine's kernel."""
@@ -35,6 +37,7 @@ class Lane:
     """A command; `{results}` in it stands for the lane's directory of results.
 
     beside_others: whether it runs while the other lanes do, one after the other.
+    slow: whether it runs only where it is named, or all are asked for.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Lane:
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     beside_others: bool = False
+    slow: bool = False
 
 
 def pytest(*arguments: str) -> tuple[str, ...]:
@@ -92,11 +96,21 @@ LANES = (
         "the service, with systemd as PID 1",
         in_vm(*pytest("tests/systemd", "-p", "no:cacheprovider"), options=("--systemd",)),
         beside_others=True,
+        slow=True,
     ),
     Lane(
         "vm-oracle",
         "the answers of Debian's kernel, and ours",
         in_vm(*pytest("tests/oracle/kernel", "-p", "no:cacheprovider")),
+    ),
+    Lane(
+        "vm-openvswitch",
+        "Debian's Open vSwitch on the CUSE node",
+        in_vm(
+            *pytest("tests/openvswitch", "-m", "emulated", "-p", "no:cacheprovider"),
+            options=("--env", "OVSDP_TEST_NODE=cuse"),
+        ),
+        slow=True,
     ),
 )
 
@@ -223,11 +237,14 @@ def summarize(runs: Sequence[Run]) -> int:
 
 
 def main() -> int:
-    """Run the lanes that were named, or all."""
+    """Run the lanes that were named, all, or all but the slow ones."""
     names = [lane.name for lane in LANES]
     parser = argparse.ArgumentParser(prog="python -m tools.run_tests", description=__doc__)
     parser.add_argument("lanes", nargs="*", metavar="LANE", help=", ".join(names))
-    wanted = parser.parse_args().lanes or names
+    parser.add_argument("--all", action="store_true", help="the slow lanes, too")
+    arguments = parser.parse_args()
+    quick = [lane.name for lane in LANES if not lane.slow]
+    wanted = arguments.lanes or (names if arguments.all else quick)
     if unknown := set(wanted) - set(names):
         parser.error(f"no such lane: {', '.join(sorted(unknown))}")
     # So that what runs in sessions of its own is ended then, too.
