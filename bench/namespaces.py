@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.programs import BenchError, output
 
@@ -21,6 +22,10 @@ echo
 exec sleep infinity
 """
 """Without IPv6 an interface says nothing by itself, and what is measured is what was sent."""
+
+
+_LISTEN = "0A"
+"""TCP_LISTEN, as /proc/net/tcp has it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,18 @@ class Namespace:
     def run(self, command: str) -> str:
         """What a command prints that has no spaces in its arguments; BenchError where it fails."""
         return output(*self.command(*command.split()))
+
+    def has_listener(self, port: int) -> bool:
+        """Whether a TCP socket in it listens on a port."""
+        return any(
+            columns[1].endswith(f":{port:04X}") and columns[3] == _LISTEN
+            for table in ("tcp", "tcp6")
+            for columns in map(str.split, _lines(Path(f"/proc/{self.pid}/net/{table}")))
+        )
+
+
+def _lines(table: Path) -> list[str]:
+    return table.read_text().splitlines()[1:] if table.exists() else []
 
 
 @contextmanager

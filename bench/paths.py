@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.namespaces import Namespace, namespace, veth
-from bench.programs import run_json
+from bench.programs import BenchError, run_json
 
 PORTS = ("port0", "port1")
 LEFT, RIGHT = "10.77.0.1", "10.77.0.2"
 """The addresses of the two ends."""
 IPERF_PORT = 5201
+START_S = 60
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,18 @@ def tcp(subject: Path3, seconds: float) -> float:
 
 @contextmanager
 def listening(place: Namespace, port: int, *command: str) -> Iterator[None]:
-    """A server that listens on a TCP port in a namespace, stopped at the end."""
+    """A server that listens on a TCP port in a namespace, stopped at the end.
+
+    Raises BenchError where it does not listen in START_S seconds.
+    """
     server = subprocess.Popen(
         place.command(*command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
+    deadline = time.monotonic() + START_S
     try:
-        while f":{port} " not in place.run("ss --listening --tcp --numeric"):
+        while not place.has_listener(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise BenchError(f"{' '.join(command)}: nobody listens on port {port}")
             time.sleep(0.02)  # nothing tells when it listens
         yield
     finally:

@@ -193,9 +193,9 @@ def measure(
     settings = {name: each for name, each in SETTINGS.items() if with_kernel or name != KERNEL}
     starts: dict[str, list[dict[str, Any]]] = {}
     for number in range(effort.starts):
-        for name, setting in settings.items():
+        for at, (name, setting) in enumerate(settings.items()):
             if setting.starts:
-                place = directory / f"start-{len(starts)}-{number}-{setting.datapath.value}"
+                place = directory / f"start-{number}-{at}"
                 starts.setdefault(name, []).append(vars(start(programs, setting, kind, place)))
     connections: dict[str, list[dict[str, Any]]] = {}
     transfers: dict[str, list[dict[str, Any]]] = {}
