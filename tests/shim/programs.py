@@ -25,6 +25,7 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "batches",
         "many_buffers",
         "polling",
+        "watching",
         "not_blocking",
         "interrupted",
         "blocking",
@@ -44,8 +45,8 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "cancelled",
         "handlers",
     ),
-    "families": ("look_ups", "requests", "subscriptions", "descriptors"),
-    "recovery": ("polls", "waits", "sends"),
+    "families": ("look_ups", "requests", "subscriptions", "watches", "descriptors"),
+    "recovery": ("polls", "watches", "waits", "sends"),
 }
 """What each program can be asked to do."""
 

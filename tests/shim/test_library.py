@@ -19,7 +19,7 @@ INTERCEPTED = {
     *("send", "sendto", "sendmsg", "sendmmsg", "write", "writev"),
     *("recv", "recvfrom", "recvmsg", "recvmmsg", "read", "readv"),
     *("__recv_chk", "__recvfrom_chk", "__read_chk"),
-    *("close", "fclose", "close_range", "closefrom", "dup", "dup2", "dup3"),
+    *("epoll_ctl", "close", "fclose", "close_range", "closefrom", "dup", "dup2", "dup3"),
     *("fcntl", "fcntl64", "ioctl"),
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done with descriptors of any kind: close(2), dup(2), fcntl(2), ioctl(2). */
+/* What is done with descriptors of any kind: close(2), dup(2), epoll_ctl(2),
+ * fcntl(2), ioctl(2). */
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sockios.h>
@@ -11,6 +12,7 @@
 
 #include "calls.h"
 #include "device.h"
+#include "watches.h"
 
 #define SOCKET_IOCTLS 0x89 /* the type of SIOCGIFNAME and its like */
 
@@ -24,6 +26,8 @@ static int close_known(int descriptor)
 	/* The table first: the number may be another thread's at once. */
 	table_lock(&signals);
 	endpoint = table_take(descriptor);
+	if (endpoint)
+		watches_forget(endpoint, descriptor);
 	result = syscall(SYS_close, descriptor);
 	error = result < 0 ? -errno : 0;
 	table_unlock(&signals);
@@ -55,6 +59,8 @@ INTERCEPTED int fclose(FILE *file)
 		return real()->fclose(file);
 	table_lock(&signals);
 	endpoint = table_take(descriptor);
+	if (endpoint)
+		watches_forget(endpoint, descriptor);
 	table_unlock(&signals);
 	if (endpoint)
 		endpoint_put(endpoint);
@@ -77,8 +83,10 @@ static int close_all(unsigned int first, unsigned int last, unsigned int flags)
 	for (unsigned int i = first; i <= last && i < highest; i++) {
 		struct endpoint *endpoint = table_take((int) i);
 
-		if (endpoint)
-			endpoint_put(endpoint);
+		if (!endpoint)
+			continue;
+		watches_forget(endpoint, (int) i);
+		endpoint_put(endpoint);
 	}
 	for (unsigned int i = first; i <= last && i < highest && result >= 0; i++) {
 		if (!table_is_private((int) i))
@@ -153,6 +161,8 @@ static int duplicate_over(struct endpoint *endpoint, int descriptor, int target,
 	result = syscall(SYS_dup3, descriptor, target, flags);
 	if (result < 0)
 		error = -errno;
+	if (!error && before)
+		watches_forget(before, target);
 	if (error && before) { /* it is what it was */
 		table_alias(target, before);
 	} else if (!error && endpoint && !table_alias(target, endpoint)) {
@@ -187,6 +197,32 @@ INTERCEPTED int dup2(int descriptor, int target)
 	    descriptor == target)
 		return real()->dup2(descriptor, target);
 	return (int) call_result(duplicate_over(endpoint, descriptor, target, 0), errno_before);
+}
+
+static int watch_known(struct endpoint *endpoint, int set, int operation, int descriptor,
+		       struct epoll_event *event)
+{
+	sigset_t signals;
+	int error = 0;
+
+	table_lock(&signals);
+	if (real()->epoll_ctl(set, operation, descriptor, event) < 0)
+		error = -errno;
+	else
+		watches_note(endpoint, set, operation, descriptor, event);
+	table_unlock(&signals);
+	return error;
+}
+
+INTERCEPTED int epoll_ctl(int set, int operation, int descriptor, struct epoll_event *event)
+{
+	LEAVING struct endpoint *endpoint = endpoint_get(descriptor);
+	int errno_before = errno;
+
+	if (!endpoint || !table_is_ours())
+		return real()->epoll_ctl(set, operation, descriptor, event);
+	return (int) call_result(watch_known(endpoint, set, operation, descriptor, event),
+				 errno_before);
 }
 
 static void set_nonblocking(struct endpoint *endpoint, int descriptor, bool nonblocking)

@@ -7,6 +7,7 @@
 
 #include "endpoint.h"
 #include "real.h"
+#include "watches.h"
 
 static void replace(int descriptor, int file)
 {
@@ -17,5 +18,7 @@ static void replace(int descriptor, int file)
 
 void descriptors_replace(struct endpoint *endpoint, int file)
 {
+	watches_leave(endpoint);
 	table_for_each(endpoint, replace, file);
+	watches_enter(endpoint);
 }

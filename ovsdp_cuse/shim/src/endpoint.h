@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 /* What the program's descriptors are at the moment. */
 enum front {
@@ -39,6 +40,15 @@ enum kept_option {
 	KEPT_GET_STRICT_CHK,
 	KEPT_COUNT
 };
+
+/* That an epoll(7) set waits for a descriptor. */
+struct watch {
+	int set;
+	int descriptor;
+	struct epoll_event event;
+};
+
+#define WATCHES 128 /* of one endpoint, that are remembered */
 
 #define GROUP_MAXIMUM 1023 /* the highest multicast group that is remembered */
 #define GROUP_WORDS ((GROUP_MAXIMUM + 1) / 64)
@@ -63,6 +73,9 @@ struct endpoint {
 	_Atomic int64_t send_timeout_us;
 	_Atomic int kept[KEPT_COUNT];
 	_Atomic uint64_t groups[GROUP_WORDS]; /* of the device, as bits */
+	/* Only for who holds the lock: see watches.h. */
+	int watch_count;
+	struct watch watches[WATCHES];
 };
 
 /* The endpoint that a descriptor is, with a reference for the caller, or NULL. */

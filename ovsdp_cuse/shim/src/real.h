@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -40,6 +41,7 @@
 	X(ssize_t, write, (int, const void *, size_t)) \
 	X(ssize_t, writev, (int, const struct iovec *, int)) \
 	X(int, poll, (struct pollfd *, nfds_t, int)) \
+	X(int, epoll_ctl, (int, int, int, struct epoll_event *)) \
 	X(int, close, (int)) \
 	X(int, fclose, (FILE *)) \
 	X(int, dup, (int)) \

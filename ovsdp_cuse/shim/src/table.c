@@ -120,6 +120,12 @@ bool table_is_ours(void)
 void table_forked(void)
 {
 	owner = getpid();
+	/* A set is shared with the parent, and so is what it waits for: only the parent
+	 * changes that. */
+	for (int i = 0; i < ENDPOINTS; i++) {
+		if (endpoints[i].in_use)
+			endpoints[i].watch_count = 0;
+	}
 }
 
 struct endpoint *table_add(int descriptor)
@@ -145,6 +151,7 @@ struct endpoint *table_add(int descriptor)
 			endpoint->kept[option] = 0;
 		for (int word = 0; word < GROUP_WORDS; word++)
 			endpoint->groups[word] = 0;
+		endpoint->watch_count = 0;
 		endpoint->in_use = true;
 		endpoint->references = 1;
 		store(descriptor, slot_of(endpoint));

@@ -171,6 +171,35 @@ static void subscriptions(void)
 	CHECK(!close(descriptor));
 }
 
+/* The descriptor becomes another file, and the sets that wait for it know. */
+static void watches(void)
+{
+	int descriptor = open_socket(0), closed = new_set(descriptor, EPOLLIN);
+	int set = new_set(descriptor, EPOLLIN), edges = new_set(descriptor, EPOLLIN | EPOLLET);
+	struct message request = new_look_up(theirs.name, 1), reply;
+
+	CHECK(!close(closed));
+	for (int i = 0; i < 3; i++) {
+		send_request(descriptor, &request);
+		CHECK(events_of_set(set, (uint32_t) descriptor, 1000) == EPOLLIN);
+		CHECK(events_of_set(edges, (uint32_t) descriptor, 1000) == EPOLLIN);
+		CHECK(!events_of_set(edges, (uint32_t) descriptor, 0));
+		CHECK(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT) > 0);
+		CHECK(!events_of_set(set, (uint32_t) descriptor, 0));
+		ask(descriptor, 2);
+		CHECK(events_of_set(set, (uint32_t) descriptor, 1000) == EPOLLIN);
+		CHECK(events_of_set(edges, (uint32_t) descriptor, 1000) == EPOLLIN);
+		check_answer(&reply, recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), 2);
+		CHECK(!events_of_set(set, (uint32_t) descriptor, 0));
+	}
+	CHECK(!epoll_ctl(set, EPOLL_CTL_DEL, descriptor, NULL));
+	send_request(descriptor, &request);
+	CHECK(!events_of_set(set, (uint32_t) descriptor, 0));
+	CHECK(!close(descriptor));
+	CHECK(!close(set));
+	CHECK(!close(edges));
+}
+
 static int count_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -213,6 +242,7 @@ static const struct scenario scenarios[] = {
 	{"look_ups", look_ups},
 	{"requests", requests},
 	{"subscriptions", subscriptions},
+	{"watches", watches},
 	{"descriptors", descriptors},
 };
 

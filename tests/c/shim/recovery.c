@@ -114,6 +114,35 @@ static void polls(void)
 	part_done("back");
 }
 
+/* One that waits by epoll_wait(). */
+static void watches(void)
+{
+	int descriptor = open_member(), set = new_set(descriptor, EPOLLIN), times = 0;
+	uint32_t port;
+
+	check_works(descriptor, 1);
+	port = port_of(descriptor);
+	part_done("ready");
+	wait_for_test();
+	CHECK(events_of_set(set, (uint32_t) descriptor, 5000));
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENODEV);
+	CHECK(!events_of_set(set, (uint32_t) descriptor, 0));
+	part_done("gone");
+	wait_for_test();
+	do {
+		CHECK(events_of_set(set, (uint32_t) descriptor, 5000));
+		errno = 0;
+		CHECK(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT) == -1);
+		CHECK(++times < 30);
+	} while (errno == EAGAIN);
+	CHECK(errno == ENOBUFS);
+	CHECK(!events_of_set(set, (uint32_t) descriptor, 0));
+	check_same(descriptor, port);
+	ask(descriptor, 3);
+	CHECK(events_of_set(set, (uint32_t) descriptor, 1000) == EPOLLIN);
+	part_done("back");
+}
+
 /* One that waits in recv(). */
 static void waits(void)
 {
@@ -153,6 +182,7 @@ static void sends(void)
 
 static const struct scenario scenarios[] = {
 	{"polls", polls},
+	{"watches", watches},
 	{"waits", waits},
 	{"sends", sends},
 };

@@ -210,6 +210,31 @@ static void polling(void)
 	CHECK(!close(descriptor));
 }
 
+static void watching(void)
+{
+	int descriptor = open_socket(0), set = new_set(descriptor, EPOLLIN);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = 1000};
+	struct message reply;
+
+	CHECK_FAILS(epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event), EEXIST);
+	CHECK(!events_of_set(set, 0, 0));
+	ask(descriptor, 1);
+	CHECK(events_of_set(set, (uint32_t) descriptor, -1) == EPOLLIN);
+	CHECK(events_of_set(set, (uint32_t) descriptor, -1) == EPOLLIN);
+	CHECK(!epoll_ctl(set, EPOLL_CTL_MOD, descriptor, &event));
+	CHECK(events_of_set(set, 1000, -1) == EPOLLIN);
+	CHECK(!events_of_set(set, 1000, 0));
+	check_answer(&reply, recv(descriptor, &reply, sizeof reply, 0), 1);
+	ask(descriptor, 2);
+	CHECK(events_of_set(set, 1000, -1) == EPOLLIN);
+	CHECK(!epoll_ctl(set, EPOLL_CTL_DEL, descriptor, &event));
+	CHECK_FAILS(epoll_ctl(set, EPOLL_CTL_DEL, descriptor, &event), ENOENT);
+	CHECK_FAILS(epoll_ctl(set, EPOLL_CTL_MOD, descriptor, &event), ENOENT);
+	CHECK(!events_of_set(set, 0, 0));
+	CHECK(!close(descriptor));
+	CHECK(!close(set));
+}
+
 static int64_t milliseconds(void)
 {
 	struct timespec now;
@@ -431,6 +456,7 @@ static const struct scenario scenarios[] = {
 	{"batches", batches},
 	{"many_buffers", many_buffers},
 	{"polling", polling},
+	{"watching", watching},
 	{"not_blocking", not_blocking},
 	{"interrupted", interrupted},
 	{"blocking", blocking},

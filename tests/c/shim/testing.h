@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -155,6 +156,28 @@ static inline int events_of(int descriptor, int timeout_ms)
 
 	CHECK(poll(&file, 1, timeout_ms) >= 0);
 	return file.revents;
+}
+
+/* A set that waits for one descriptor. */
+static inline int new_set(int descriptor, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.u32 = (uint32_t) descriptor};
+	int set = epoll_create1(EPOLL_CLOEXEC);
+
+	CHECK(set >= 0);
+	CHECK(!epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event));
+	return set;
+}
+
+/* The events of the one descriptor that a set waits for. */
+static inline uint32_t events_of_set(int set, uint32_t data, int timeout_ms)
+{
+	struct epoll_event event;
+	int ready = epoll_wait(set, &event, 1, timeout_ms);
+
+	CHECK(ready >= 0);
+	CHECK(!ready || event.data.u32 == data);
+	return ready ? event.events : 0;
 }
 
 /* The length of the next datagram, which stays. */
