@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.openvswitch.programs import Programs
@@ -23,13 +23,11 @@ def transcribe(programs: Programs, commands: Sequence[str]) -> str:
     return "".join(_entry(programs, command) for command in commands)
 
 
-def entries(transcript: str) -> dict[str, str]:
-    """What each command printed, by its place and its text."""
-    found: dict[str, str] = {}
+def entries(transcript: str) -> Iterator[tuple[str, str]]:
+    """The commands, and what each printed."""
     for part in re.split(r"^(?=\$ )", transcript, flags=re.MULTILINE)[1:]:
         command, _, printed = part.partition("\n")
-        found[f"{len(found):03} {command.removeprefix(PROMPT)}"] = printed
-    return found
+        yield command.removeprefix(PROMPT), printed
 
 
 def _entry(programs: Programs, command: str) -> str:
