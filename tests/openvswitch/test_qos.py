@@ -1,4 +1,4 @@
-"""Quality of service, which ovs-vswitchd has traffic control of the kernel do: at the ports."""
+"""Policing: ovs-vswitchd has traffic control of the kernel do it, which our daemon looks at."""
 
 from __future__ import annotations
 
@@ -62,25 +62,3 @@ def test_what_a_port_receives_is_policed(
     wait_until(lambda: burst(one, two) == FRAMES, "there is no limit any more")
     assert stack.complaints() == []
     wait_until(lambda: "ingress" in stack.namespace.qdiscs(one.port), "the port's frames are taken")
-
-
-def test_what_a_port_sends_has_queues(stack: Stack, hosts: tuple[Host, Host]) -> None:
-    one, two = hosts
-    stack.vsctl(
-        *("--", "set", "port", two.port, "qos=@qos"),
-        *("--", "--id=@qos", "create", "qos", "type=linux-htb", "other-config:max-rate=1000000"),
-        *("queues:0=@normal", "queues:1=@slow"),
-        *("--", "--id=@normal", "create", "queue", "other-config:min-rate=500000"),
-        *("--", "--id=@slow", "create", "queue", "other-config:max-rate=100000"),
-    )
-    assert "htb" in stack.namespace.qdiscs(two.port)
-    assert "set_queue" not in stack.ofctl("dump-flows", "br0")
-    stack.ofctl("add-flow", "br0", f"in_port={one.port},icmp,actions=set_queue:1,normal")
-    one.ping(two)
-    shown = stack.appctl("qos/show", two.port)
-    assert "max-rate: 1000000" in shown
-    slow = shown.partition("Queue 1:")[2].partition("Queue ")[0]
-    assert "tx_packets: 1" in slow, shown
-    assert stack.complaints() == []
-    stack.vsctl("clear", "port", two.port, "qos")
-    wait_until(lambda: "htb" not in stack.namespace.qdiscs(two.port), "its queues are gone")
