@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "tests" / "c" / "shim"
 SHIM = ROOT / "ovsdp_cuse" / "shim" / "src"
 LIMIT_S = 120.0
-FLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-g", "-Wall", "-Wextra", "-Werror", "-pthread")
+FLAGS = (
+    *("-std=gnu11", "-D_GNU_SOURCE", "-g", "-pthread"),
+    *("-Wall", "-Wextra", "-Werror", "-fexceptions"),
+)
 
 SCENARIOS: dict[str, tuple[str, ...]] = {
     "semantics": (
@@ -45,7 +48,7 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "cancelled",
         "handlers",
     ),
-    "families": ("look_ups", "requests", "subscriptions", "watches", "descriptors"),
+    "families": ("look_ups", "requests", "subscriptions", "watches", "descriptors", "environment"),
     "recovery": ("polls", "watches", "waits", "sends"),
 }
 """What each program can be asked to do."""

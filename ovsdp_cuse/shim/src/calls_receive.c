@@ -9,6 +9,7 @@
 
 #include "calls.h"
 #include "receive.h"
+#include "vectors.h"
 
 INTERCEPTED ssize_t recv(int descriptor, void *buffer, size_t size, int flags)
 {
@@ -122,5 +123,7 @@ INTERCEPTED ssize_t readv(int descriptor, const struct iovec *vectors, int count
 	if (count < 0)
 		return call_result(-EINVAL, errno_before);
 	message.msg_iovlen = (size_t) count;
+	if (!vectors_size(vectors, (size_t) count))
+		return 0;
 	return call_result(receive_message(endpoint, descriptor, &message, 0), errno_before);
 }

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <ovs_datapath.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -34,11 +36,27 @@ static int ioctl_device(int device, unsigned long number, void *argument)
 	return result < 0 ? -errno : result;
 }
 
-const char *device_path(void)
+static char path_wanted[PATH_MAX] = OVS_DEVICE_PATH;
+
+void device_begin(void)
 {
 	const char *path = getenv("OVSDP_DEVICE");
 
-	return path && *path ? path : OVS_DEVICE_PATH;
+	/* One that is too long does not exist: open() is to say so. */
+	if (path && *path)
+		snprintf(path_wanted, sizeof path_wanted, "%s", path);
+}
+
+const char *device_path(void)
+{
+	return path_wanted;
+}
+
+/* open(2), which a thread can be cancelled in, where socket(2) cannot. */
+static int open_path(int access)
+{
+	return (int) syscall(SYS_openat, AT_FDCWD, path_wanted,
+			     access | O_NONBLOCK | O_CLOEXEC);
 }
 
 int device_get_pid(int device, uint32_t *pid)
@@ -100,12 +118,11 @@ int device_set_property(int device, uint16_t attribute, uint32_t value, size_t s
 
 int device_open(uint32_t *pid)
 {
-	const char *path = device_path();
-	int device = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int device = open_path(O_RDWR);
 	int error;
 
 	if (device < 0 && (errno == EACCES || errno == EROFS))
-		device = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		device = open_path(O_RDONLY);
 	if (device < 0)
 		return -errno;
 	/* The device has extended acknowledgements at first, a socket has not. */

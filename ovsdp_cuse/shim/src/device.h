@@ -16,7 +16,9 @@
 
 struct endpoint;
 
-/* Where the device is: $OVSDP_DEVICE, or /dev/ovs-datapath. */
+/* Where the device is: $OVSDP_DEVICE, or /dev/ovs-datapath. The environment is
+ * looked at when the library is loaded: programs may change it. */
+void device_begin(void);
 const char *device_path(void);
 
 /* Open it: for reading only where the user may not write. -ENODEV for a file

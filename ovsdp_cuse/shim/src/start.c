@@ -80,6 +80,7 @@ __attribute__((constructor)) static void start(void)
 	real();
 	table_forked();
 	say_begin();
+	device_begin();
 	pthread_atfork(before_fork, after_fork, in_child);
 	know_all_inherited();
 	errno = errno_before;

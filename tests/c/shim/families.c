@@ -238,12 +238,20 @@ static void descriptors(void)
 	CHECK(count_descriptors() == before);
 }
 
+/* A program may forget where the device is. */
+static void environment(void)
+{
+	CHECK(!clearenv());
+	check_works(open_socket(0), 1);
+}
+
 static const struct scenario scenarios[] = {
 	{"look_ups", look_ups},
 	{"requests", requests},
 	{"subscriptions", subscriptions},
 	{"watches", watches},
 	{"descriptors", descriptors},
+	{"environment", environment},
 };
 
 int main(int argc, char **argv)

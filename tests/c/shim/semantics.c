@@ -425,6 +425,7 @@ static void errors(void)
 {
 	int descriptor = open_socket(0);
 	struct message request = new_request(0x3ff, 1, 9), reply;
+	struct iovec nothing = {&reply, 0};
 	struct {
 		struct nlmsghdr head;
 		struct nlmsgerr error;
@@ -439,7 +440,10 @@ static void errors(void)
 	/* What is no message is swallowed. */
 	CHECK(send(descriptor, "abc", 3, 0) == 3);
 	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), EAGAIN);
+	ask(descriptor, 8);
 	CHECK(read(descriptor, &reply, 0) == 0);
+	CHECK(readv(descriptor, &nothing, 1) == 0);
+	check_answer(&reply, recv(descriptor, &reply, sizeof reply, 0), 8);
 	/* Success leaves errno alone. */
 	errno = 1234;
 	check_works(descriptor, 10);
