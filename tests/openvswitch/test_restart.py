@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +69,62 @@ def test_ovs_vswitchd_ends_while_traffic_runs(
     assert own_stack.namespace.has_link("i0")
     own_stack.vsctl("del-br", "br0", "--", "add-br", "br0")
     assert shown_ports(own_stack) == {"ovs-system", "br0"}
+
+
+class Transfer:
+    """A stream of TCP that one host sends another as fast as it goes, from start to `finish`."""
+
+    def __init__(self, one: Host, two: Host) -> None:
+        self._stopping = threading.Event()
+        self._sent, self._received = hashlib.sha256(), hashlib.sha256()
+        self.size = 0
+        """Bytes that have arrived."""
+        with two.namespace:
+            self._server = socket.create_server((two.address, 0))
+        self._client = one.socket(socket.SOCK_STREAM)
+        self._threads = [threading.Thread(target=part) for part in (self._receive, self._send)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_more(self) -> None:
+        """Return once some more has arrived."""
+        before = self.size
+        wait_until(lambda: self.size > before + (1 << 20), "the transfer goes on")
+
+    def finish(self) -> None:
+        """End it; all must have arrived as it was sent."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._server.close()
+        assert self._received.digest() == self._sent.digest()
+
+    def _send(self) -> None:
+        with self._client as client:
+            client.connect(self._server.getsockname())
+            while not self._stopping.is_set():
+                block = os.urandom(1 << 16)
+                client.sendall(block)
+                self._sent.update(block)
+
+    def _receive(self) -> None:
+        with self._server.accept()[0] as connection:
+            while block := connection.recv(1 << 16):
+                self._received.update(block)
+                self.size += len(block)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_transfer_survives_that_ovs_vswitchd_is_restarted(
+    own_stack: Stack, hosts: list[Host], number: signal.Signals
+) -> None:
+    transfer = Transfer(*hosts)
+    transfer.wait_more()
+    own_stack.openvswitch.stop_vswitchd(number)
+    transfer.wait_more()
+    own_stack.openvswitch.start_vswitchd()
+    transfer.wait_more()
+    transfer.finish()
 
 
 def seconds_used(process: subprocess.Popen[str]) -> float:
