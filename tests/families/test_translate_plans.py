@@ -65,7 +65,7 @@ def without_plans(key: bytes, mask: bytes | None) -> Outcome:
 
 
 def without_tunnel(data: bytes) -> bytes:
-    """A mask as a client sends it, which says nothing of tunnels."""
+    """A mask as the simplest clients send it, which says nothing of tunnels."""
     return b"".join(
         pack_attribute(number, payload)
         for _offset, number, payload in walk(data)
@@ -100,7 +100,8 @@ def test_a_plan_parses_what_would_be_parsed_without_it(data: st.DataObject) -> N
         mask = draw(st.sampled_from([b"", key]))
     elif draw(st.booleans()):
         bits = draw(masks(exact.mask))
-        mask = without_tunnel(build_mask(exact.key & bits, bits))
+        mask = build_mask(exact.key & bits, bits)
+        mask = draw(st.sampled_from([mask, without_tunnel(mask)]))
     with mock.patch.object(plans, "_plans", {}):
         first = outcome(key, mask)
         assert first == outcome(key, mask) == without_plans(key, mask)
@@ -144,7 +145,9 @@ def test_which_keys_have_plans(key: bytes, mask: bytes | None, planned: bool) ->
         (2 * wire({KeyAttr.SKB_MARK: 0}), False),
         (wire({KeyAttr.UDP: KeyPorts()}), False),
         (wire({KeyAttr.TCP: KeyPorts()}), False),
-        (wire({KeyAttr.TUNNEL: {}}), False),
+        (wire({KeyAttr.TUNNEL: {}}), True),
+        (wire({KeyAttr.TUNNEL: {TunnelKeyAttr.TTL: 0}}) + MASK, True),  # as ovs-vswitchd's
+        (wire({KeyAttr.TUNNEL: {TunnelKeyAttr.TTL: 0xFF}}), True),
     ],
 )
 def test_masks_have_plans_where_no_zero_matters(mask: bytes, planned: bool) -> None:
@@ -154,6 +157,16 @@ def test_masks_have_plans_where_no_zero_matters(mask: bytes, planned: bool) -> N
         found = plans.find(wire(TCP))
         assert found is not None
         assert (plans.find_mask(found[1], mask) is not None) == planned
+
+
+def test_a_plan_is_for_one_tunnel() -> None:
+    """Of a tunnel, no bit may differ from the mask that the plan was made of."""
+    with mock.patch.object(plans, "_plans", {}):
+        seen = [
+            parse_match(wire(TCP), wire({KeyAttr.TUNNEL: {TunnelKeyAttr.TTL: ttl}}) + MASK)
+            for ttl in (0, 0xFF, 0)
+        ]
+    assert seen[0] == seen[2] != seen[1]
 
 
 def test_there_are_so_many_plans_and_no_more() -> None:

@@ -7,12 +7,13 @@ whose deciding bits are those of one that was taken is taken, and becomes a swit
 bytes are put into another order (layout.py), at a fifth of the cost of looking at each attribute.
 
 Keys with tags, tunnels, labels or service headers have no plans, nor have those that are long.
+Masks may have a tunnel, for ovs-vswitchd's always do; it must be the same to the bit.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Final
 
 from ovsdp_cuse.errors import DatapathError
@@ -57,6 +58,7 @@ DECIDING_OF_MASK: Final[dict[int, bytes]] = {
 """The same for a mask. A type and a port are matched whole, whatever bits of them are set."""
 
 _SIMPLE: Final = PARTS.keys() - {KeyAttr.MPLS}
+_SIMPLE_OF_MASK: Final = _SIMPLE | {KeyAttr.TUNNEL}
 _WHOLE: Final = frozenset({KeyAttr.ETHERTYPE, KeyAttr.IN_PORT})
 _NO_PORT: Final = k.IN_PORT.ones
 
@@ -76,12 +78,12 @@ class Plan:
         bits = bytearray(len(data))
         order = bytearray([NOTHING]) * IMAGE_SIZE
         moved = 0
-        for offset, number, _payload in walk(data):
+        for offset, number, payload in walk(data):
             start = offset + NLA_HEADER_SIZE
             bits[offset:start] = b"\xff" * NLA_HEADER_SIZE
-            decides = deciding.get(number, b"")
+            decides = deciding.get(number, b"") if number in PARTS else b"\xff" * len(payload)
             bits[start : start + len(decides)] = decides
-            if number not in whole:
+            if number in PARTS and number not in whole:
                 moved |= fields_of(PARTS[number])
                 for outside, inside in byte_pairs(PARTS[number]):
                     order[inside] = start + outside
@@ -127,7 +129,7 @@ def find_mask(plan: Plan, mask: bytes | None) -> int | None:
 def learn(key: bytes, parsed: int) -> Plan | None:
     """Make a plan of a key that was taken; None where there is to be none."""
     same_length = _plans.setdefault(len(key), [])
-    numbers = _numbers(key)
+    numbers = _numbers(key, _SIMPLE)
     if len(same_length) >= PLANS_MAXIMUM or numbers is None or KeyAttr.IN_PORT not in numbers:
         return None
     plan = Plan(key, parsed, DECIDING, frozenset())
@@ -146,20 +148,21 @@ def learn_mask(
         plan.exact = parsed
         return
     same_length = plan.masks.setdefault(len(mask), [])
-    numbers = _numbers(mask)
+    numbers = _numbers(mask, _SIMPLE_OF_MASK)
     if len(same_length) >= PLANS_MAXIMUM or numbers is None:
         return
     try:
         # Attributes of zeros are no part of a mask, so they may stand where others must not.
-        check_mask(key, key_there, parsed, numbers)
+        check_mask(key, key_there, parsed, numbers & _SIMPLE)
     except DatapathError:
         return
     same_length.append(Plan(mask, parsed, DECIDING_OF_MASK, _WHOLE))
 
 
-def _numbers(data: bytes) -> set[int] | None:
-    """The attributes of a key or mask that may have a plan; None for another."""
+def _numbers(data: bytes, planned: Set[int]) -> set[int] | None:
+    """The attributes of a key or mask that may have a plan, all of them `planned`; None for
+    another."""
     listed = [number for _offset, number, _payload in walk(data)]
     numbers = set(listed)
-    simple = len(data) < NOTHING and len(numbers) == len(listed) and numbers <= _SIMPLE
+    simple = len(data) < NOTHING and len(numbers) == len(listed) and numbers <= planned
     return numbers if simple and not overlaps(numbers) else None
