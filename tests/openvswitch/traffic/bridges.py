@@ -37,13 +37,18 @@ class Bridge:
 
     def connect(self, *hosts: Host, settings: tuple[str, ...] = ()) -> None:
         """Make the wires of hosts ports, with settings of their Port records such as tag=5."""
-        for host in hosts:
-            self.add_port(host.port, host.number, *settings)
+        self._add_ports({host.port: host.number for host in hosts}, settings)
 
     def add_port(self, name: str, number: int, *settings: str) -> None:
         """Make an interface a port with an OpenFlow number."""
-        request = ("--", "set", "interface", name, f"ofport_request={number}")
-        self.stack.vsctl("add-port", self.name, name, *settings, *request)
+        self._add_ports({name: number}, settings)
+
+    def _add_ports(self, numbers: dict[str, int], settings: tuple[str, ...]) -> None:
+        commands: list[str] = []
+        for name, number in numbers.items():
+            commands += ("--", "add-port", self.name, name, *settings)
+            commands += ("--", "set", "interface", name, f"ofport_request={number}")
+        self.stack.vsctl(*commands)
 
     def join(self, other: Bridge, number: int) -> None:
         """A veth pair between two bridges, whose ports have this number on both: frames are on a

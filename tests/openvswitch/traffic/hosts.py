@@ -50,12 +50,9 @@ class Host:
         self.address = f"10.1.1.{number}"
         self.address6 = f"fc00::{number:x}"
         switch.add_veth(self.port, INTERFACE, namespace)
-        ip(
-            namespace,
-            "link set lo up",
-            f"link set {INTERFACE} address {self.mac}",
-            f"address add {self.address}/24 dev {INTERFACE}",
-        )
+        namespace.set_up("lo")
+        namespace.set_link(INTERFACE, ("IFLA_ADDRESS", self.mac))
+        namespace.add_address(INTERFACE, self.address, 24)
 
     def use_ipv6(self) -> None:
         """Give it its IPv6 address: without it, it says nothing by itself.

@@ -175,7 +175,7 @@ CHANGES: Final = {
     ),
 }
 
-EMULATED: Final = {"all at once", "nw_src, udp", "ipv6_dst", "moved addresses"}
+EMULATED: Final = {"all at once"}
 
 
 @pytest.mark.parametrize(

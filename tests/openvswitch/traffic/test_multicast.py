@@ -35,7 +35,6 @@ def membership_report() -> bytes:
     return struct.pack("!BBH4s", 0x16, 0, checksum(bytes([0x16, 0, 0, 0]) + group), group)
 
 
-@pytest.mark.emulated
 def test_reports_and_data_are_flooded(bridge: Bridge, new_hosts: NewHosts) -> None:
     one, second, third = new_hosts(3)
     bridge.connect(one, second, third)

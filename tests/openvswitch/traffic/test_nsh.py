@@ -71,7 +71,6 @@ def test_encap_with_metadata_of_type_2(bridge: Bridge, hosts: list[Host]) -> Non
     )
 
 
-@pytest.mark.emulated
 def test_decap(bridge: Bridge, hosts: list[Host]) -> None:
     inner = bytes(tcp(hosts[0], hosts[1]))
     check(

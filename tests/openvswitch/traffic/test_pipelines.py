@@ -75,8 +75,11 @@ def test_group_all_copies(bridge: Bridge, new_hosts: NewHosts) -> None:
 
 @pytest.mark.parametrize(
     "method",
-    ["selection_method=hash,fields(udp_src)", "selection_method=dp_hash", ""],
-    ids=["hash", "dp_hash", "default"],
+    [
+        pytest.param("selection_method=hash,fields(udp_src)", id="hash"),
+        pytest.param("selection_method=dp_hash", id="dp_hash", marks=pytest.mark.emulated),
+        pytest.param("", id="default"),
+    ],
 )
 def test_group_select_spreads_and_keeps_connections(
     method: str, bridge: Bridge, new_hosts: NewHosts
@@ -196,7 +199,6 @@ def test_clones_change_nothing(bridge: Bridge, new_hosts: NewHosts) -> None:
             assert {Ether(copy)[IP].dst for copy in copies} == {third.address}
 
 
-@pytest.mark.emulated
 def test_arp_is_answered_by_moving_fields(bridge: Bridge, new_hosts: NewHosts) -> None:
     """The switch answers for an address that nobody has, and rewrites what then goes there."""
     one, other = new_hosts(2)

@@ -122,7 +122,6 @@ def test_arp_is_asked_of_all_and_answered_to_one(bridge: Bridge, new_hosts: NewH
         assert not seen_by_third.seen(lambda frame: Ether(frame).dst == other.mac)
 
 
-@pytest.mark.emulated
 def test_broadcast_reaches_all_but_the_sender(bridge: Bridge, new_hosts: NewHosts) -> None:
     hosts = new_hosts(4)
     bridge.connect(*hosts)
@@ -213,7 +212,6 @@ def test_checksums_of_first_fragments_follow(
             capture.wait_frame(wanted, count)
 
 
-@pytest.mark.emulated
 def test_a_learned_address_is_moved_with_its_host(bridge: Bridge, new_hosts: NewHosts) -> None:
     one, other, third = new_hosts(3)
     bridge.connect(one, other, third)

@@ -143,7 +143,6 @@ def test_iperf3(options: tuple[str, ...], pair: list[Host], size: int) -> None:
     assert report["end"]["sum_received"]["bytes"] >= size / 2
 
 
-@pytest.mark.emulated
 def test_iperf3_with_datagrams(pair: list[Host]) -> None:
     report = iperf3(pair, "--udp", "--bitrate", "8M", "--length", "1000", "--bytes", "1M")
     assert report["end"]["sum"]["packets"] >= 1000

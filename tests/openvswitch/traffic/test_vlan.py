@@ -166,7 +166,6 @@ def test_native_vlan(mode: str, bridge: Bridge, new_hosts: NewHosts) -> None:
         trunk_sees.wait_frame(tagged(one, BROADCAST, *([100] if mode == "native-tagged" else [])))
 
 
-@pytest.mark.emulated
 def test_a_tunnel_port_puts_customers_tags_into_its_own(
     core: Core, expected_complaints: list[str]
 ) -> None:
