@@ -18,7 +18,7 @@ from tests.nodes.served import new_path
 from tests.openvswitch.daemons import OpenVSwitch
 from tests.openvswitch.programs import Programs
 
-SLOWNESS = re.compile(r"\|((timeval|ovs_rcu|poll_loop)(\(\w+\))?|ofproto_dpif_upcall\(\w+\))\|")
+SLOWNESS = re.compile(r"\|(timeval|ovs_rcu|poll_loop)(\(\w+\))?\|")
 """Who warns that this machine is slow, and how it polls: emulated, or with others beside us."""
 COMPLAINT = re.compile(r"\|(WARN|ERR|EMER)\||^ovs-vswitchd: |ovsdp-cuse")
 """What ovs-vswitchd logs, and the shim prints, where something is wrong."""
