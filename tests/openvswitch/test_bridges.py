@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.namespaces import Namespace
+from tests.nodes.calls import wait_until
 from tests.openvswitch.stack import Stack
 from tests.openvswitch.traffic.hosts import Host
+
+CURRENT = r"system@ovs-system:\n  flows         : \(current [1-9]"
 
 NewHosts = Callable[[int], list[Host]]
 
@@ -80,6 +84,11 @@ def test_a_port_that_is_not_there_comes_later(stack: Stack) -> None:
     assert "later" not in ports_shown(stack)
 
 
+def has_happened(stack: Stack, event: str) -> bool:
+    """Whether `coverage/show` has counted an event."""
+    return bool(re.search(rf"(?m)^{event} .*total: [1-9]", stack.appctl("coverage/show")))
+
+
 @pytest.mark.emulated
 def test_what_is_shown(stack: Stack, new_hosts: NewHosts) -> None:
     """Commands of ovs-appctl that look at the datapath, while there are flows in it."""
@@ -102,11 +111,10 @@ def test_what_is_shown(stack: Stack, new_hosts: NewHosts) -> None:
     packet = f"in_port={one.port},icmp,dl_src={one.mac},dl_dst={two.mac}"
     traced = stack.appctl("ofproto/trace", "br0", packet)
     assert "Datapath actions: " in traced
-    assert re.search(
-        r"system@ovs-system:\n  flows         : \(current [1-9]", stack.appctl("upcall/show")
-    )
-    assert "dpif_flow_put" in stack.appctl("coverage/show")
-    assert re.search(r"netlink_sent .*total: [1-9]", stack.appctl("coverage/show"))
+    # These are counted now and then.
+    wait_until(lambda: bool(re.search(CURRENT, stack.appctl("upcall/show"))), "flows are counted")
+    for event in ("dpif_flow_put", "netlink_sent"):
+        wait_until(partial(has_happened, stack, event), event)
     assert stack.appctl("revalidator/wait") == ""
     stack.appctl("revalidator/purge")
     assert stack.appctl("dpctl/dump-flows") == ""
