@@ -37,7 +37,13 @@ DROP_INS = ".service.d"
 
 NO_CUSE = (
     "the service cannot start before a kernel runs that has the module cuse (CONFIG_CUSE; "
-    "Debian: linux-image-amd64, but not its cloud kernels)"
+    "Debian: linux-image-amd64, but not its cloud kernels). On this one 'ovsdp-cuse serve', "
+    "started by hand, serves a mounted file; to take this back: ovsdp-cuse uninstall-service"
+)
+BY_HAND = (
+    "\nBy hand, start 'ovsdp-cuse serve', and on that Open vSwitch:\n"
+    "  /usr/share/openvswitch/scripts/ovs-ctl --no-ovs-vswitchd --system-id=random start\n"
+    "  ovsdp-cuse exec -- ovs-vswitchd --pidfile --detach --log-file"
 )
 
 
@@ -155,8 +161,11 @@ def install_service(root: Path, enable: bool, now: bool, openvswitch: bool) -> N
     With --openvswitch also drop-ins for ovs-vswitchd.service, which then starts with the shim of
     `ovsdp-cuse exec`, needs no kernel module and loads none, and stops and restarts with
     ovsdp-cuse.service; --now starts openvswitch-switch.service, too.
+
+    The service takes a kernel with CUSE: it may not mount, so it makes no file in the device's
+    place as `serve` does by itself.
     """
-    steps = _steps(root, "install-service")
+    steps = _steps(root, "install-service", BY_HAND)
     if now and not steps.live:
         raise click.UsageError("--now is for the running system, --root for another")
     _guarded(lambda: _install(steps, openvswitch))
@@ -261,11 +270,11 @@ def _remove(steps: Steps, targets: Iterable[Path]) -> None:
         steps.reload()
 
 
-def _steps(root: Path, command: str) -> Steps:
+def _steps(root: Path, command: str, otherwise: str = "") -> Steps:
     if root == SYSTEM and not SYSTEMD_RUNS.is_dir():
         raise click.ClickException(
-            f"systemd does not run here (there is no {SYSTEMD_RUNS}). Start 'ovsdp-cuse serve' in "
-            "another way, or name the root directory of a system that has it: --root DIR"
+            f"systemd does not run here (there is no {SYSTEMD_RUNS}). Name the root directory of a "
+            f"system that has it: --root DIR{otherwise}"
         )
     if root == SYSTEM and os.geteuid() != 0:
         raise click.ClickException(f"this takes root: sudo ovsdp-cuse {command}")

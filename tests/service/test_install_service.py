@@ -123,6 +123,8 @@ def test_without_systemd_or_root_it_says_what_to_do(
     assert result.exit_code == 1
     assert "systemd does not run here" in result.output
     assert "--root DIR" in result.output
+    by_hand = "ovsdp-cuse exec -- ovs-vswitchd" in result.output
+    assert by_hand == (command is commands.install_service)
     monkeypatch.setattr(commands, "SYSTEMD_RUNS", tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     result = CliRunner().invoke(command)
