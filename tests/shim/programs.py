@@ -48,7 +48,15 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "cancelled",
         "handlers",
     ),
-    "families": ("look_ups", "requests", "subscriptions", "watches", "descriptors", "environment"),
+    "families": (
+        "look_ups",
+        "requests",
+        "subscriptions",
+        "watches",
+        "descriptors",
+        "waiters",
+        "environment",
+    ),
     "recovery": ("polls", "watches", "waits", "sends"),
 }
 """What each program can be asked to do."""

@@ -77,7 +77,7 @@ static int close_all(unsigned int first, unsigned int last, unsigned int flags)
 
 	if (first > last)
 		return -EINVAL;
-	if (flags & CLOSE_RANGE_CLOEXEC || !table_is_ours() || !highest)
+	if (flags & ~CLOSE_RANGE_UNSHARE || !table_is_ours() || !highest)
 		return syscall(SYS_close_range, first, last, flags) < 0 ? -errno : 0;
 	table_lock(&signals);
 	for (unsigned int i = first; i <= last && i < highest; i++) {
@@ -203,15 +203,14 @@ static int watch_known(struct endpoint *endpoint, int set, int operation, int de
 		       struct epoll_event *event)
 {
 	sigset_t signals;
-	int error = 0;
 
-	table_lock(&signals);
+	/* The kernel asks the daemon what the descriptor is ready for: not with the lock. */
 	if (real()->epoll_ctl(set, operation, descriptor, event) < 0)
-		error = -errno;
-	else
-		watches_note(endpoint, set, operation, descriptor, event);
+		return -errno;
+	table_lock(&signals);
+	watches_note(endpoint, set, operation, descriptor, event);
 	table_unlock(&signals);
-	return error;
+	return 0;
 }
 
 INTERCEPTED int epoll_ctl(int set, int operation, int descriptor, struct epoll_event *event)
@@ -225,11 +224,11 @@ INTERCEPTED int epoll_ctl(int set, int operation, int descriptor, struct epoll_e
 				 errno_before);
 }
 
-static void set_nonblocking(struct endpoint *endpoint, int descriptor, bool nonblocking)
+static void set_nonblocking(struct endpoint *endpoint, bool nonblocking)
 {
 	endpoint->nonblocking = nonblocking;
 	if (!endpoint->lost)
-		device_mark(endpoint_device(endpoint, descriptor), nonblocking);
+		device_mark(endpoint->device, nonblocking);
 }
 
 static int control_known(struct endpoint *endpoint, int descriptor, int command, void *argument)
@@ -245,7 +244,7 @@ static int control_known(struct endpoint *endpoint, int descriptor, int command,
 	case F_GETFL:
 		return O_RDWR | (endpoint->nonblocking ? O_NONBLOCK : 0);
 	case F_SETFL:
-		set_nonblocking(endpoint, descriptor, number & O_NONBLOCK);
+		set_nonblocking(endpoint, number & O_NONBLOCK);
 		return 0;
 	}
 	number = real()->fcntl(descriptor, command, argument);
@@ -306,7 +305,7 @@ static int ioctl_known(struct endpoint *endpoint, int descriptor, unsigned long 
 	int result;
 
 	if (number == FIONBIO) {
-		set_nonblocking(endpoint, descriptor, *(int *) argument != 0);
+		set_nonblocking(endpoint, *(int *) argument != 0);
 		return 0;
 	}
 	if (number == FIONREAD || _IOC_TYPE(number) == SOCKET_IOCTLS)

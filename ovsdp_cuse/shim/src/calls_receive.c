@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All that receives. */
+#include <limits.h>
 #include <linux/netlink.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -97,6 +98,9 @@ INTERCEPTED int recvmmsg(int descriptor, struct mmsghdr *messages, unsigned int 
 			break;
 		}
 	}
+	/* What comes too late for this call is for the next one to tell. */
+	if (done && received == -ENOBUFS)
+		endpoint->pending_error = ENOBUFS;
 	return (int) call_result(done ? (ssize_t) done : received, errno_before);
 }
 
@@ -120,7 +124,7 @@ INTERCEPTED ssize_t readv(int descriptor, const struct iovec *vectors, int count
 
 	if (!endpoint)
 		return real()->readv(descriptor, vectors, count);
-	if (count < 0)
+	if (count < 0 || count > IOV_MAX)
 		return call_result(-EINVAL, errno_before);
 	message.msg_iovlen = (size_t) count;
 	if (!vectors_size(vectors, (size_t) count))

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* All that sends. */
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "calls.h"
 #include "send.h"
+#include "vectors.h"
 
 INTERCEPTED ssize_t send(int descriptor, const void *bytes, size_t size, int flags)
 {
@@ -79,8 +81,10 @@ INTERCEPTED ssize_t writev(int descriptor, const struct iovec *vectors, int coun
 
 	if (!endpoint)
 		return real()->writev(descriptor, vectors, count);
-	if (count < 0)
+	if (count < 0 || count > IOV_MAX)
 		return call_result(-EINVAL, errno_before);
 	message.msg_iovlen = (size_t) count;
+	if (!vectors_size(vectors, (size_t) count))
+		return 0;
 	return call_result(send_message(endpoint, descriptor, &message, 0), errno_before);
 }

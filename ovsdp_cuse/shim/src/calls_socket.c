@@ -57,15 +57,17 @@ INTERCEPTED int bind(int descriptor, __CONST_SOCKADDR_ARG address, socklen_t len
 {
 	LEAVING struct endpoint *endpoint = endpoint_get(descriptor);
 	int errno_before = errno;
+	uint32_t epoch;
 	int result;
 
 	if (!endpoint)
 		return real()->bind(descriptor, address.__sockaddr__, length);
 	result = recovery_try(endpoint, descriptor);
+	epoch = endpoint->epoch;
 	if (!result)
-		result = addresses_bind(endpoint, endpoint_device(endpoint, descriptor),
+		result = addresses_bind(endpoint, endpoint->device,
 					address.__sockaddr__, length);
-	return (int) call_result(result, errno_before);
+	return (int) call_result(recovery_of(endpoint, epoch, result), errno_before);
 }
 
 INTERCEPTED int connect(int descriptor, __CONST_SOCKADDR_ARG address, socklen_t length)
@@ -106,19 +108,17 @@ INTERCEPTED int setsockopt(int descriptor, int level, int name, const void *valu
 {
 	LEAVING struct endpoint *endpoint = endpoint_get(descriptor);
 	int errno_before = errno;
+	uint32_t epoch;
 	int result;
 
 	if (!endpoint)
 		return real()->setsockopt(descriptor, level, name, value, length);
 	result = recovery_try(endpoint, descriptor);
+	epoch = endpoint->epoch;
 	if (!result)
-		result = options_set(endpoint, endpoint_device(endpoint, descriptor), level, name,
+		result = options_set(endpoint, endpoint->device, level, name,
 				     value, length);
-	if (result < 0 && device_is_gone(-result)) {
-		recovery_lose(endpoint, descriptor, -result);
-		result = -ENODEV;
-	}
-	return (int) call_result(result, errno_before);
+	return (int) call_result(recovery_of(endpoint, epoch, result), errno_before);
 }
 
 INTERCEPTED int getsockopt(int descriptor, int level, int name, void *value, socklen_t *length)

@@ -42,8 +42,9 @@ void device_begin(void)
 {
 	const char *path = getenv("OVSDP_DEVICE");
 
-	/* One that is too long does not exist: open() is to say so. */
-	if (path && *path)
+	/* One that is too long, or not there yet, is for open() to judge. The program may
+	 * go to another directory. */
+	if (path && *path && !realpath(path, path_wanted))
 		snprintf(path_wanted, sizeof path_wanted, "%s", path);
 }
 
@@ -53,10 +54,9 @@ const char *device_path(void)
 }
 
 /* open(2), which a thread can be cancelled in, where socket(2) cannot. */
-static int open_path(int access)
+static int open_path(void)
 {
-	return (int) syscall(SYS_openat, AT_FDCWD, path_wanted,
-			     access | O_NONBLOCK | O_CLOEXEC);
+	return (int) syscall(SYS_openat, AT_FDCWD, path_wanted, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
 int device_get_pid(int device, uint32_t *pid)
@@ -118,11 +118,9 @@ int device_set_property(int device, uint16_t attribute, uint32_t value, size_t s
 
 int device_open(uint32_t *pid)
 {
-	int device = open_path(O_RDWR);
+	int device = open_path();
 	int error;
 
-	if (device < 0 && (errno == EACCES || errno == EROFS))
-		device = open_path(O_RDONLY);
 	if (device < 0)
 		return -errno;
 	/* The device has extended acknowledgements at first, a socket has not. */

@@ -21,8 +21,7 @@ struct endpoint;
 void device_begin(void);
 const char *device_path(void);
 
-/* Open it: for reading only where the user may not write. -ENODEV for a file
- * that is not the device. The PID is that of the new handle, whose options are
+/* Open it. -ENODEV for a file that is not the device. The PID is that of the new handle, whose options are
  * those of a new socket. */
 int device_open(uint32_t *pid);
 

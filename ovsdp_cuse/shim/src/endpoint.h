@@ -58,9 +58,12 @@ struct endpoint {
 	_Atomic uint32_t references;
 	_Atomic uint32_t generation;
 	_Atomic int front;
-	_Atomic int device; /* the same, a descriptor of our own, or -1 while it is in front */
+	_Atomic int device; /* the device, a descriptor of our own */
 	_Atomic int kernel; /* the kernel's socket, a descriptor of our own, or -1 */
+	_Atomic int bell;   /* readable once there is a kernel's socket; -1 if nobody waits */
 	_Atomic bool lost;  /* the device has gone, and is not back */
+	_Atomic bool trying; /* a thread is opening it again */
+	_Atomic uint32_t epoch; /* how often it was opened again */
 	_Atomic bool nonblocking;
 	_Atomic bool bound; /* getsockname() tells the PID */
 	_Atomic int type;   /* SOCK_RAW or SOCK_DGRAM */
@@ -88,14 +91,6 @@ void endpoint_put(struct endpoint *endpoint);
 void endpoint_leave(struct endpoint **endpoint);
 #define LEAVING __attribute__((cleanup(endpoint_leave)))
 
-/* The device of an endpoint that has one, whose descriptor this is. */
-static inline int endpoint_device(const struct endpoint *endpoint, int descriptor)
-{
-	int device = endpoint->device;
-
-	return device >= 0 ? device : descriptor;
-}
-
 /* Whether a descriptor is one that the program does not know of. */
 bool table_is_private(int descriptor);
 
@@ -112,11 +107,15 @@ bool table_is_ours(void);
 
 /* The rest is for who holds the lock. */
 
-/* A new endpoint for a descriptor; NULL if there is no room for either. */
+/* A new endpoint for a descriptor of the device; NULL if there is no room for it,
+ * or no descriptor of our own. */
 struct endpoint *table_add(int descriptor);
 
 /* Make a second descriptor the same endpoint; false if its number is too high. */
 bool table_alias(int descriptor, struct endpoint *endpoint);
+
+/* The endpoint with this PID, or NULL. */
+struct endpoint *table_of_pid(uint32_t pid);
 
 /* Forget a descriptor. What it was comes with its reference, or NULL. */
 struct endpoint *table_take(int descriptor);

@@ -159,7 +159,8 @@ void families_to_kernel(uint8_t *messages, size_t size, const struct pids *pids)
 }
 
 /* An NLMSG_ERROR echoes the head of the request, and mostly all of it. */
-static void translate_error(uint8_t *message, size_t size, const struct pids *pids)
+static void translate_error(uint8_t *message, size_t size, bool is_capped,
+			    const struct pids *pids)
 {
 	const size_t start = NLMSG_HDRLEN + offsetof(struct nlmsgerr, msg);
 	struct nlmsghdr head;
@@ -167,7 +168,7 @@ static void translate_error(uint8_t *message, size_t size, const struct pids *pi
 	if (size < start + sizeof head)
 		return;
 	memcpy(&head, message + start, sizeof head);
-	if (head.nlmsg_type == GENL_ID_CTRL && head.nlmsg_len <= size - start)
+	if (head.nlmsg_type == GENL_ID_CTRL && head.nlmsg_len <= size - start && !is_capped)
 		translate_controller(message + start, head.nlmsg_len, to_program);
 	head.nlmsg_type = to_program(head.nlmsg_type);
 	translate_pid(&head.nlmsg_pid, pids->kernel, pids->program);
@@ -181,7 +182,8 @@ void families_to_program(uint8_t *messages, size_t size, const struct pids *pids
 	for (size_t offset = 0; next_message(messages, size, offset, &head);
 	     offset += NLMSG_ALIGN(head.nlmsg_len)) {
 		if (head.nlmsg_type == NLMSG_ERROR)
-			translate_error(messages + offset, head.nlmsg_len, pids);
+			translate_error(messages + offset, head.nlmsg_len,
+					head.nlmsg_flags & NLM_F_CAPPED, pids);
 		else if (head.nlmsg_type == GENL_ID_CTRL)
 			translate_controller(messages + offset, head.nlmsg_len, to_program);
 		head.nlmsg_type = to_program(head.nlmsg_type);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,12 +17,15 @@
 #include "scratch.h"
 #include "vectors.h"
 
+#define LONGEST_DUMP_PART 32768 /* so long netlink makes its own messages */
+
 /* The kernel's socket of an endpoint; it is made if there is none. The caller
  * holds the lock. */
 static int open_kernel(struct endpoint *endpoint)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
 	socklen_t length = sizeof address;
+	uint64_t once = 1;
 	int kernel;
 
 	if (endpoint->kernel >= 0)
@@ -42,32 +46,24 @@ static int open_kernel(struct endpoint *endpoint)
 	if (kernel >= 0) {
 		endpoint->kernel_pid = address.nl_pid;
 		endpoint->kernel = kernel;
+		if (endpoint->bell >= 0)
+			syscall(SYS_write, endpoint->bell, &once, sizeof once);
 	}
 	return kernel;
 }
 
-static int bring_to_front(struct endpoint *endpoint, int descriptor)
+static int bring_to_front(struct endpoint *endpoint)
 {
 	int kernel = open_kernel(endpoint);
-	int device;
 
 	if (kernel < 0 || endpoint->front == FRONT_KERNEL)
 		return kernel < 0 ? kernel : 0;
-	if (endpoint->front == FRONT_DEVICE && endpoint->device < 0) {
-		device = real()->fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-		if (device < 0)
-			return -errno;
-		device = table_hide(device);
-		if (device < 0)
-			return device;
-		endpoint->device = device;
-	}
 	descriptors_replace(endpoint, kernel);
 	endpoint->front = FRONT_KERNEL;
 	return 0;
 }
 
-int kernel_to_front(struct endpoint *endpoint, int descriptor)
+int kernel_to_front(struct endpoint *endpoint)
 {
 	sigset_t signals;
 	int error;
@@ -75,27 +71,44 @@ int kernel_to_front(struct endpoint *endpoint, int descriptor)
 	if (endpoint->front == FRONT_KERNEL)
 		return 0;
 	table_lock(&signals);
-	error = bring_to_front(endpoint, descriptor);
+	error = bring_to_front(endpoint);
 	table_unlock(&signals);
 	return error;
 }
 
-int kernel_to_back(struct endpoint *endpoint)
+void kernel_to_back(struct endpoint *endpoint)
 {
 	sigset_t signals;
-	int device;
 
 	if (endpoint->front != FRONT_KERNEL)
-		return 0;
+		return;
 	table_lock(&signals);
-	device = endpoint->device;
-	if (endpoint->front == FRONT_KERNEL && device >= 0) {
-		/* It stays where it is hidden: another thread may just be using it. */
-		descriptors_replace(endpoint, device);
+	if (endpoint->front == FRONT_KERNEL) {
+		descriptors_replace(endpoint, endpoint->device);
 		endpoint->front = FRONT_DEVICE;
 	}
 	table_unlock(&signals);
-	return device < 0 ? -ENODEV : 0;
+}
+
+int kernel_waiting(struct endpoint *endpoint)
+{
+	sigset_t signals;
+	int bell;
+
+	if (endpoint->kernel >= 0)
+		return endpoint->kernel;
+	if (endpoint->bell >= 0)
+		return endpoint->bell;
+	table_lock(&signals);
+	if (endpoint->bell < 0 && endpoint->kernel < 0) {
+		bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (bell >= 0)
+			bell = table_hide(bell);
+		endpoint->bell = bell >= 0 ? bell : -1;
+	}
+	bell = endpoint->kernel >= 0 ? endpoint->kernel : endpoint->bell;
+	table_unlock(&signals);
+	return bell;
 }
 
 int kernel_subscribe(struct endpoint *endpoint, uint32_t group, bool joins)
@@ -149,6 +162,8 @@ ssize_t kernel_receive(struct endpoint *endpoint, const struct iovec *vectors, s
 		length = real()->recv(kernel, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 		if (length < 0)
 			return -errno;
+		if (length < LONGEST_DUMP_PART)
+			length = LONGEST_DUMP_PART;
 		bytes = scratch_room(&scratch, (size_t) length);
 		if (!bytes)
 			return -ENOBUFS;

@@ -17,16 +17,20 @@ struct endpoint;
 
 /* Make the endpoint's descriptors the kernel's socket. The socket is in
  * `endpoint->kernel` then. */
-int kernel_to_front(struct endpoint *endpoint, int descriptor);
+int kernel_to_front(struct endpoint *endpoint);
 
 /* Make them the device again. */
-int kernel_to_back(struct endpoint *endpoint);
+void kernel_to_back(struct endpoint *endpoint);
 
 /* Join a group of the kernel's, as the program numbers it, or leave it. */
 int kernel_subscribe(struct endpoint *endpoint, uint32_t group, bool joins);
 
 /* Send to the kernel. `bytes` are changed. */
 ssize_t kernel_send(struct endpoint *endpoint, uint8_t *bytes, size_t size);
+
+/* What to wait for, to hear of the kernel: its socket, or where there is none yet a
+ * descriptor that is readable once there is; -1 if none is free. */
+int kernel_waiting(struct endpoint *endpoint);
 
 /* As device_receive(). */
 ssize_t kernel_receive(struct endpoint *endpoint, const struct iovec *vectors, size_t count,

@@ -154,6 +154,10 @@ static int set_buffer_size(struct endpoint *endpoint, int device, size_t which, 
 	syscall(SYS_close, example);
 	if (!error && buffer_sizes[which].kept == KEPT_RCVBUF)
 		error = device_set_property(device, OVS_NL_ATTR_SOCK_RCVBUF, (uint32_t) size, 4);
+	if (!error && endpoint->kernel >= 0 &&
+	    real()->setsockopt(endpoint->kernel, SOL_SOCKET, buffer_sizes[which].name, value,
+			       length) < 0)
+		error = -errno;
 	if (!error)
 		endpoint->kept[buffer_sizes[which].kept] = size;
 	return error;
@@ -234,7 +238,7 @@ static int give_number(void *value, socklen_t *length, int number)
 static int get_memberships(const struct endpoint *endpoint, void *value, socklen_t *length)
 {
 	uint32_t words[GROUP_WORDS * 2];
-	size_t used = 0, size;
+	size_t size;
 
 	for (size_t i = 0; i < GROUP_WORDS * 2; i++) {
 		/* Bit 0 is group 1 here. */
@@ -243,17 +247,15 @@ static int get_memberships(const struct endpoint *endpoint, void *value, socklen
 			size_t group = i * 32 + bit + 1;
 
 			if (group <= GROUP_MAXIMUM &&
-			    endpoint->groups[group / 64] >> group % 64 & 1) {
+			    endpoint->groups[group / 64] >> group % 64 & 1)
 				words[i] |= UINT32_C(1) << bit;
-				used = i + 1;
-			}
 		}
 	}
 	if ((int) *length < 0)
 		return -EINVAL;
 	size = *length / sizeof *words * sizeof *words;
 	memcpy(value, words, size < sizeof words ? size : sizeof words);
-	*length = (socklen_t) (used * sizeof *words);
+	*length = sizeof words;
 	return 0;
 }
 

@@ -30,7 +30,7 @@ struct receive {
 static ssize_t receive_of_device(struct endpoint *endpoint, int descriptor,
 				 struct receive *receive)
 {
-	ssize_t length;
+	uint32_t epoch;
 
 	if (recovery_try(endpoint, descriptor) < 0)
 		return -EAGAIN; /* the loss has been told; now there is nothing */
@@ -40,13 +40,11 @@ static ssize_t receive_of_device(struct endpoint *endpoint, int descriptor,
 		if (error)
 			return -error;
 	}
-	length = device_receive(endpoint_device(endpoint, descriptor), receive->vectors,
-				receive->count, receive->room, receive->peeks, &receive->copied);
-	if (length < 0 && device_is_gone((int) -length)) {
-		recovery_lose(endpoint, descriptor, (int) -length);
-		return -ENODEV;
-	}
-	return length;
+	epoch = endpoint->epoch;
+	return recovery_of(endpoint, epoch,
+			   (int) device_receive(endpoint->device, receive->vectors, receive->count,
+						receive->room, receive->peeks,
+						&receive->copied));
 }
 
 /* Whatever is there, of either side. */
@@ -73,8 +71,9 @@ static int64_t now_us(void)
 static int wait_readable(struct endpoint *endpoint, int descriptor, int64_t deadline_us)
 {
 	struct pollfd files[] = {
-		{.fd = endpoint_device(endpoint, descriptor), .events = POLLIN},
-		{.fd = endpoint->kernel, .events = POLLIN}, /* -1 is ignored */
+		{.fd = endpoint->device, .events = POLLIN},
+		/* Another thread may talk to the kernel meanwhile; -1 is ignored. */
+		{.fd = kernel_waiting(endpoint), .events = POLLIN},
 	};
 	int64_t left_ms = -1;
 	int ready;

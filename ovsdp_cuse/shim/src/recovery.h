@@ -11,12 +11,19 @@
 #ifndef OVSDP_SHIM_RECOVERY_H
 #define OVSDP_SHIM_RECOVERY_H 1
 
+#include <stdint.h>
+
 struct endpoint;
 
-/* The device has gone, as `error` says. */
-void recovery_lose(struct endpoint *endpoint, int descriptor, int error);
+/* The device has gone, as `error` says of a call that began at an `epoch` of the
+ * endpoint's. */
+void recovery_lose(struct endpoint *endpoint, uint32_t epoch, int error);
 
 /* 0 if the device is there, or there again; else -ENODEV. */
 int recovery_try(struct endpoint *endpoint, int descriptor);
+
+/* What a call that began at an epoch returns: `result`, or -ENODEV, and the loss is
+ * known, where that says that the device is gone. */
+int recovery_of(struct endpoint *endpoint, uint32_t epoch, int result);
 
 #endif

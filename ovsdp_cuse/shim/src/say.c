@@ -2,14 +2,16 @@
 #include "say.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "device.h"
-#include "real.h"
 
 static dev_t standard_error_device;
 static ino_t standard_error_inode;
@@ -26,6 +28,24 @@ void say_begin(void)
 	}
 }
 
+/* To a pipe that nobody reads it would be the program's end: SIGPIPE is blocked for
+ * this thread, and what comes of it is taken away. */
+static void write_quietly(const char *text, size_t length)
+{
+	struct timespec at_once = {0};
+	sigset_t pipe, pending, before;
+	bool was_pending;
+
+	sigpending(&pending);
+	was_pending = sigismember(&pending, SIGPIPE);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, &before);
+	if (syscall(SYS_write, STDERR_FILENO, text, length) < 0 && errno == EPIPE && !was_pending)
+		sigtimedwait(&pipe, NULL, &at_once);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void say(const char *what, const char *advice)
 {
 	struct stat status;
@@ -39,9 +59,8 @@ static void say(const char *what, const char *advice)
 			  advice);
 	if (length >= (int) sizeof text)
 		length = sizeof text - 1;
-	/* Nobody could be told of a failure here. */
-	if (length > 0 && real()->write(STDERR_FILENO, text, (size_t) length) < 0)
-		return;
+	if (length > 0)
+		write_quietly(text, (size_t) length);
 }
 
 void say_missing(int error)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define SCRATCH_ON_STACK 8192
+#define SCRATCH_ON_STACK 4096
 
 struct scratch {
 	size_t mapped;

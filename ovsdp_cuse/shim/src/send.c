@@ -58,22 +58,15 @@ static ssize_t send_to_device(struct endpoint *endpoint, int descriptor, const u
 			      size_t size)
 {
 	int error = recovery_try(endpoint, descriptor);
-	ssize_t sent;
+	uint32_t epoch = endpoint->epoch;
 
-	if (!error)
-		error = kernel_to_back(endpoint);
 	if (error)
 		return error;
-	sent = write_all(endpoint_device(endpoint, descriptor), bytes, size);
-	if (sent < 0 && device_is_gone((int) -sent)) {
-		recovery_lose(endpoint, descriptor, (int) -sent);
-		return -ENODEV;
-	}
-	return sent;
+	kernel_to_back(endpoint);
+	return recovery_of(endpoint, epoch, (int) write_all(endpoint->device, bytes, size));
 }
 
-static ssize_t send_to_kernel(struct endpoint *endpoint, int descriptor, const uint8_t *bytes,
-			      size_t size)
+static ssize_t send_to_kernel(struct endpoint *endpoint, const uint8_t *bytes, size_t size)
 {
 	SCRATCH(scratch);
 	uint8_t *copy = scratch_room(&scratch, size);
@@ -81,7 +74,7 @@ static ssize_t send_to_kernel(struct endpoint *endpoint, int descriptor, const u
 
 	if (!copy)
 		return -ENOBUFS;
-	error = kernel_to_front(endpoint, descriptor);
+	error = kernel_to_front(endpoint);
 	if (error)
 		return error;
 	memcpy(copy, bytes, size);
@@ -105,7 +98,7 @@ ssize_t send_bytes(struct endpoint *endpoint, int descriptor, const void *bytes,
 	whose = families_route(bytes, size);
 	if (whose == WHOSE_LAST)
 		whose = endpoint->front == FRONT_KERNEL ? WHOSE_KERNEL : WHOSE_DEVICE;
-	return whose == WHOSE_KERNEL ? send_to_kernel(endpoint, descriptor, bytes, size)
+	return whose == WHOSE_KERNEL ? send_to_kernel(endpoint, bytes, size)
 				     : send_to_device(endpoint, descriptor, bytes, size);
 }
 

@@ -43,11 +43,15 @@ static void know_inherited(int descriptor)
 	bool nonblocking;
 	uint32_t pid;
 
-	if (!device_is_marked(descriptor, &nonblocking) || device_get_pid(descriptor, &pid) < 0)
+	/* Constructors of other libraries may have made some before. */
+	if (table_has(descriptor) || table_is_private(descriptor) ||
+	    !device_is_marked(descriptor, &nonblocking) || device_get_pid(descriptor, &pid) < 0)
 		return;
 	table_lock(&signals);
-	endpoint = table_add(descriptor);
+	endpoint = table_of_pid(pid);
 	if (endpoint) {
+		table_alias(descriptor, endpoint); /* a copy */
+	} else if ((endpoint = table_add(descriptor))) {
 		endpoint->pid = pid;
 		endpoint->type = SOCK_RAW;
 		endpoint->nonblocking = nonblocking;

@@ -14,12 +14,14 @@
 #define INDEX_BITS 12
 #define INDEX_MASK ((1u << INDEX_BITS) - 1)
 #define PRIVATE UINT32_MAX
+#define PRIVATE_LOWEST 1000 /* few programs choose such a number themselves */
 
 /* Which endpoint a descriptor is: its index + 1, and above that its generation;
  * 0 for none. Memory that is never touched costs nothing. */
 static _Atomic uint32_t table[DESCRIPTORS];
 static struct endpoint endpoints[ENDPOINTS];
 static _Atomic int highest = -1;
+static int endpoints_used; /* the number of those that were ever in use */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic pid_t owner;
 
@@ -78,6 +80,7 @@ void endpoint_put(struct endpoint *endpoint)
 		return;
 	table_close_private(endpoint->device);
 	table_close_private(endpoint->kernel);
+	table_close_private(endpoint->bell);
 	atomic_store(&endpoint->in_use, false);
 }
 
@@ -114,7 +117,10 @@ void table_unlock(const sigset_t *signals)
 
 bool table_is_ours(void)
 {
-	return owner == getpid();
+	pid_t process = owner;
+
+	/* Before the library has started nobody has forked. */
+	return !process || process == getpid();
 }
 
 void table_forked(void)
@@ -122,15 +128,24 @@ void table_forked(void)
 	owner = getpid();
 	/* A set is shared with the parent, and so is what it waits for: only the parent
 	 * changes that. */
-	for (int i = 0; i < ENDPOINTS; i++) {
-		if (endpoints[i].in_use)
-			endpoints[i].watch_count = 0;
+	for (int i = 0; i < endpoints_used; i++) {
+		if (!endpoints[i].in_use)
+			continue;
+		endpoints[i].watch_count = 0;
+		endpoints[i].trying = false; /* the thread that did is not here */
 	}
 }
 
 struct endpoint *table_add(int descriptor)
 {
+	int device;
+
 	if (!is_in_table(descriptor))
+		return NULL;
+	device = (int) syscall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, 0);
+	if (device >= 0)
+		device = table_hide(device);
+	if (device < 0)
 		return NULL;
 	for (int i = 0; i < ENDPOINTS; i++) {
 		struct endpoint *endpoint = &endpoints[i];
@@ -141,7 +156,9 @@ struct endpoint *table_add(int descriptor)
 		if (slot_of(endpoint) == PRIVATE)
 			endpoint->generation++;
 		endpoint->front = FRONT_DEVICE;
-		endpoint->device = endpoint->kernel = -1;
+		endpoint->device = device;
+		endpoint->kernel = endpoint->bell = -1;
+		endpoint->trying = false;
 		endpoint->lost = endpoint->nonblocking = endpoint->bound = false;
 		endpoint->type = endpoint->pending_error = 0;
 		endpoint->pid = endpoint->kernel_pid = 0;
@@ -154,9 +171,12 @@ struct endpoint *table_add(int descriptor)
 		endpoint->watch_count = 0;
 		endpoint->in_use = true;
 		endpoint->references = 1;
+		if (i >= endpoints_used)
+			endpoints_used = i + 1;
 		store(descriptor, slot_of(endpoint));
 		return endpoint;
 	}
+	table_close_private(device);
 	return NULL;
 }
 
@@ -167,6 +187,15 @@ bool table_alias(int descriptor, struct endpoint *endpoint)
 	atomic_fetch_add(&endpoint->references, 1);
 	store(descriptor, slot_of(endpoint));
 	return true;
+}
+
+struct endpoint *table_of_pid(uint32_t pid)
+{
+	for (int i = 0; i < endpoints_used; i++) {
+		if (endpoints[i].in_use && endpoints[i].pid == pid)
+			return &endpoints[i];
+	}
+	return NULL;
 }
 
 struct endpoint *table_take(int descriptor)
@@ -194,8 +223,9 @@ int table_hide(int descriptor)
 	int hidden, error = EMFILE;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_cur > DESCRIPTORS)
-		limit.rlim_cur = DESCRIPTORS;
+	/* Higher ones would make the kernel's table of them long. */
+	if (limit.rlim_cur > 2 * PRIVATE_LOWEST)
+		limit.rlim_cur = 2 * PRIVATE_LOWEST;
 	hidden = (int) syscall(SYS_fcntl, descriptor, F_DUPFD_CLOEXEC, limit.rlim_cur / 2);
 	if (hidden < 0)
 		error = errno;

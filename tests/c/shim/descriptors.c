@@ -90,6 +90,8 @@ static void ranges(void)
 	check_works(low, 1);
 	check_works(high, 2);
 	CHECK_FAILS(close_range(10, 9, 0), EINVAL);
+	CHECK_FAILS(close_range((unsigned int) high, (unsigned int) high, 0x100), EINVAL);
+	check_works(high, 3);
 	closefrom(high);
 	CHECK_FAILS(send(high, "", 1, 0), EBADF);
 	CHECK_FAILS(close(high), EBADF);

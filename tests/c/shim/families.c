@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openvswitch.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #define FAMILIES 0x400
@@ -238,6 +239,33 @@ static void descriptors(void)
 	CHECK(count_descriptors() == before);
 }
 
+static int shared;
+
+static void *ask_the_kernel(void *unused)
+{
+	struct message request = new_look_up(theirs.name, 9);
+
+	(void) unused;
+	send_request(shared, &request);
+	return NULL;
+}
+
+/* One thread waits for the device, and another one asks the kernel. */
+static void waiters(void)
+{
+	struct message family;
+	pthread_t thread;
+
+	for (int i = 0; i < 20; i++) {
+		shared = open_socket(0);
+		CHECK(!pthread_create(&thread, NULL, ask_the_kernel, NULL));
+		CHECK(recv(shared, &family, sizeof family, 0) > 0);
+		CHECK(!strcmp(name_of(&family), theirs.name));
+		CHECK(!pthread_join(thread, NULL));
+		CHECK(!close(shared));
+	}
+}
+
 /* A program may forget where the device is. */
 static void environment(void)
 {
@@ -251,6 +279,7 @@ static const struct scenario scenarios[] = {
 	{"subscriptions", subscriptions},
 	{"watches", watches},
 	{"descriptors", descriptors},
+	{"waiters", waiters},
 	{"environment", environment},
 };
 

@@ -443,6 +443,7 @@ static void errors(void)
 	ask(descriptor, 8);
 	CHECK(read(descriptor, &reply, 0) == 0);
 	CHECK(readv(descriptor, &nothing, 1) == 0);
+	CHECK(writev(descriptor, &nothing, 1) == 0);
 	check_answer(&reply, recv(descriptor, &reply, sizeof reply, 0), 8);
 	/* Success leaves errno alone. */
 	errno = 1234;
