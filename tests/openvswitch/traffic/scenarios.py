@@ -62,7 +62,6 @@ COVERED: Final[dict[str, tuple[str, ...]]] = {
         "configuration.test_queues_of_taps",
         "configuration.test_packets_go_to_their_queue",
     ),
-    "Ingress Policing - 64-bit": ("configuration.test_ingress_policing_is_set",),
     "FTP - no conntrack": ("streams.test_ftp_with_a_connection_from_the_server",),
     "IGMP - flood under normal action": ("multicast.test_reports_and_data_are_flooded",),
     "802.1ad - vlan_limit": ("vlan.test_the_limit_of_tags_decides_what_flows_see",),
@@ -227,6 +226,7 @@ TUNNEL: Final = (
 
 NEWER: Final = (
     "QoS - 64bit",
+    "Ingress Policing - 64-bit",
     "psample - sanity check",
     "psample - sanity check IPv6",
     "psample - slow",
@@ -234,4 +234,4 @@ NEWER: Final = (
     "psample - with IPFIX",
 )
 """They need more than Debian 12 has: rates of 64 bits are of Open vSwitch 3.2, psample as an action
-of Open vSwitch 3.4 and Linux 6.11."""
+of Open vSwitch 3.4 and Linux 6.11. Queues and policing at lesser rates: test_configuration.py."""
