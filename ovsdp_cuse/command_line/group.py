@@ -39,13 +39,15 @@ First commands:
   ovsdp-cuse monitor                follow what changes
   ovsdp-cuse exec -- PROGRAM        run a program of Open vSwitch's on the device
 
-The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and --json.
+The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and but for exec --json.
 
 \b
 Exit status:
   0  done
   1  refused or failed; standard error says why
   2  the command line is wrong
+
+exec has statuses of its own: ovsdp-cuse exec --help
 """
 
 
@@ -95,5 +97,6 @@ def program(**_options: Any) -> None:
 
     `serve` is the daemon: it makes the device, with CUSE, or a single mounted file with FUSE where
     the kernel has no CUSE. Programs talk to it by ioctl, or by read and write as if it were a
-    netlink socket. The other commands are such programs.
+    netlink socket. The other commands are such programs; but `exec` runs Open vSwitch's on the
+    device, and `install-service` has systemd start the daemon.
     """
