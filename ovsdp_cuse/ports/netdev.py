@@ -47,6 +47,8 @@ ARPHRD_NONE: Final = 0xFFFE
 ETH_HLEN: Final = 14
 NO_QDISC: Final = (EINVAL, ENOENT)
 """What a filter is refused with where there is nothing to put it in."""
+NO_TRAFFIC_CONTROL: Final = (ENOENT, EOPNOTSUPP)
+"""What a kernel answers that does not have a qdisc or a filter of that kind."""
 
 MEMBERSHIP: Final = struct.Struct("=iHH8x")
 """struct packet_mreq: ifindex, type, length of the address, the address."""
@@ -84,7 +86,8 @@ class NetdevPort(HostPort):
         self._priority = self._mark = 0
         self._has_qdisc = False
         self._policers: list[Policer] = []
-        with refusals(f"interface {link.name!r} cannot be a port", CAPABILITIES):
+        what = f"interface {link.name!r} cannot be a port"
+        with refusals(what, CAPABILITIES):
             self._claim = _claim(link)
             try:
                 self._socket = _packet_socket(link)
@@ -95,8 +98,11 @@ class NetdevPort(HostPort):
                 was_there = was_left(host.route, link.ifindex)
                 self._has_qdisc = take_frames(host.route, link.ifindex) or was_there
                 self._look_at_policers()
-            except OSError:
+            except OSError as error:
                 self._close_sockets()
+                if error.errno in NO_TRAFFIC_CONTROL:
+                    why = "the kernel lacks sch_ingress or cls_bpf, which take its frames"
+                    raise DatapathError(error.errno, f"{what}: {why}") from error
                 raise
         self._descriptor = self._socket.fileno()
 

@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from errno import EBUSY, EINVAL, ENODEV, EOPNOTSUPP, EPERM
+from errno import EBUSY, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,20 @@ def test_without_privileges_it_says_what_is_needed(ports: HostPorts, kind: int) 
         os.seteuid(0)
     assert caught.value.errno == EPERM
     ports.open(PortSpec(kind, name))
+
+
+def test_a_kernel_without_the_filters_is_told(
+    ports: HostPorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(*_arguments: object) -> bool:
+        raise OSError(ENOENT, os.strerror(ENOENT))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ovsdp_cuse.ports.netdev.take_frames", lacking)
+        errno, text = refusal(ports, "port")
+    assert errno == ENOENT
+    assert "the kernel lacks sch_ingress or cls_bpf" in text
+    open_port(ports)
 
 
 async def test_what_an_interface_refuses_is_counted(
