@@ -19,6 +19,7 @@ EXPECTED = (
     "ct_clear flow probe failed (Operation not supported)",
     "log messages in last",
     "failed to flow_get (No such file or directory)",
+    "unexpected flow (No such file or directory)",
 )
 """There is no connection tracking (docs/differences.md); it says that only so often; and a flow may
 be purged while it is dumped."""
