@@ -152,7 +152,7 @@ def check_device(path: str, limit_s: float = ANSWER_S) -> None:
 
     def ask() -> None:
         try:
-            Handle(path, read_only=True).close()
+            Handle(path).close()  # as the shim opens it
         except DatapathError as error:
             problems.append(error)
 
@@ -189,7 +189,7 @@ def _who_may(path: str) -> str:
         group = grp.getgrgid(status.st_gid).gr_name
     except KeyError:
         group = str(status.st_gid)
-    if not status.st_mode & 0o040 or group == "root":
+    if status.st_mode & 0o060 != 0o060 or group == "root":
         return "only root may (the daemon's settings 'mode' and 'group' say who)"
     return f"be in the group {group} (as root: adduser USER {group}; then log in anew), or be root"
 

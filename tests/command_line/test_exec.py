@@ -177,7 +177,13 @@ def test_no_device(shim: Path, executed: Executed, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "who"), [(0o660, "be in the group daemon "), (0o600, "only root")]
+    ("mode", "who"),
+    [
+        (0o660, "be in the group daemon "),
+        (0o664, "be in the group daemon "),
+        (0o600, "only root"),
+        (0o640, "only root"),
+    ],
 )
 def test_no_permission(
     mode: int, who: str, shim: Path, refuse: Refuse, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -209,7 +215,7 @@ def test_a_daemon_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     answer, closed = threading.Event(), threading.Event()
 
     class SilentHandle:
-        def __init__(self, path: str, read_only: bool) -> None:
+        def __init__(self, path: str) -> None:
             answer.wait()
 
         def close(self) -> None:
