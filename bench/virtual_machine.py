@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.programs import BenchError, Programs
 
-LIMIT_S = 1800
+LIMIT_S = 3600
 
 
 def measure(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
