@@ -88,7 +88,8 @@ class FilterMessage(nlmsg):
 def take_frames(route: RouteSocket, ifindex: int) -> bool:
     """Take all frames that the interface receives; True where it has a new qdisc for that.
 
-    Raises OSError: EPERM, EOPNOTSUPP or ENOENT where the kernel lacks something.
+    Raises OSError, and leaves the interface as it was: EPERM, EOPNOTSUPP or ENOENT where the kernel
+    lacks something.
     """
     is_new = True
     try:
@@ -97,7 +98,13 @@ def take_frames(route: RouteSocket, ifindex: int) -> bool:
         if error.errno != EEXIST:
             raise
         is_new = False
-    add_filter(route, ifindex)
+    try:
+        add_filter(route, ifindex)
+    except OSError:
+        if is_new:
+            with _may_be_gone():
+                route.send_message(RTM_DELQDISC, 0, _qdisc(ifindex))
+        raise
     return is_new
 
 

@@ -195,18 +195,21 @@ def test_without_privileges_it_says_what_is_needed(ports: HostPorts, kind: int) 
     ports.open(PortSpec(kind, name))
 
 
-def test_a_kernel_without_the_filters_is_told(
-    ports: HostPorts, monkeypatch: pytest.MonkeyPatch
+def test_a_kernel_without_the_filters_is_told_and_nothing_stays(
+    ports: HostPorts, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lacking(*_arguments: object) -> bool:
+    def lacking(*_arguments: object) -> None:
         raise OSError(ENOENT, os.strerror(ENOENT))
 
+    before = namespace.qdiscs("port")
     with monkeypatch.context() as patch:
-        patch.setattr("ovsdp_cuse.ports.netdev.take_frames", lacking)
+        patch.setattr("ovsdp_cuse.ports.ingress.add_filter", lacking)
         errno, text = refusal(ports, "port")
     assert errno == ENOENT
     assert "the kernel lacks sch_ingress or cls_bpf" in text
+    assert namespace.qdiscs("port") == before
     open_port(ports)
+    assert namespace.qdiscs("port") == [*before, "ingress"]
 
 
 async def test_what_an_interface_refuses_is_counted(
