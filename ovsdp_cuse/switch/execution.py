@@ -25,6 +25,10 @@ DESCENTS_MAXIMUM: Final = 8192
 """Copies and recirculations of one packet in all, more than one list has room for. Linux has no
 such limit: a list of recirculations, each of which runs the same list, keeps one processor busy
 there, and here it would be all."""
+LONG: Final = 8
+"""A list of more actions counts for ACTIONS_MAXIMUM; the others are bounded by DESCENTS_MAXIMUM."""
+ACTIONS_MAXIMUM: Final = 4 * 8192
+"""Actions in long lists for one packet in all: four lists of all that a list has room for."""
 
 Run = Callable[[Packet], None]
 
@@ -38,7 +42,7 @@ class Failed(Exception):
 
 
 class Exhausted(Exception):
-    """A packet has had all the copies and recirculations that one may have: all of it ends."""
+    """A packet has had all the copies, recirculations or actions that one may: all of it ends."""
 
 
 class Execution:
@@ -50,6 +54,7 @@ class Execution:
         self._deferred: deque[tuple[Run, Packet]] = deque()
         self._deferred_count = 0
         self._descents = 0
+        self._actions = 0
 
     def run(self, body: Run, packet: Packet) -> Failed | None:
         """Run a flow's actions: ovs_execute_actions(). What was deferred runs at the end.
@@ -75,7 +80,7 @@ class Execution:
             self.level = level - 1
             if level == 1:
                 self._deferred.clear()
-                self._deferred_count = self._descents = 0
+                self._deferred_count = self._descents = self._actions = 0
         return failure
 
     def descend(self, run: Run, packet: Packet, levels: int) -> None:
@@ -97,6 +102,13 @@ class Execution:
             self._deferred.append((run, packet))
         else:
             self._drops[DropReason.RECIRCULATION_LIMIT] += 1
+
+    def spend(self, actions: int) -> None:
+        """A long list begins; raises Exhausted, as `descend`. A list in no other ends by itself."""
+        if self.level:
+            self._actions += actions
+            if self._actions > ACTIONS_MAXIMUM:
+                raise Exhausted
 
 
 def _run(body: Run, packet: Packet) -> Failed | None:

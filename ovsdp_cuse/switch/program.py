@@ -39,7 +39,7 @@ from ovsdp_cuse.switch.drops import DropReason
 from ovsdp_cuse.switch.edits import CannotApply, make_edit
 from ovsdp_cuse.switch.edits.link import length, update_key
 from ovsdp_cuse.switch.edits.ttl import decrement
-from ovsdp_cuse.switch.execution import Failed
+from ovsdp_cuse.switch.execution import LONG, Failed
 from ovsdp_cuse.switch.flow_hash import dp_hash, flow_hash, symmetric_hash
 from ovsdp_cuse.switch.key import DP_HASH, RECIRC_ID
 from ovsdp_cuse.switch.output import make_output
@@ -170,7 +170,17 @@ class _Compiler:
                 return fail(error)
             finish(packet)
 
-        return run
+        return self._counted(run, len(steps)) if len(steps) > LONG else run
+
+    def _counted(self, run: Program, actions: int) -> Program:
+        """A long list, run by others again and again, would stop the switch for seconds."""
+        spend = self._execution.spend
+
+        def run_counted(packet: Packet) -> None:
+            spend(actions)
+            run(packet)
+
+        return run_counted
 
     def _counter(self, reason: DropReason) -> Program:
         drops = self._drops

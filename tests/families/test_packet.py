@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.ports.memory import MemoryPort
 from ovsdp_cuse.switch.drops import DropReason
-from ovsdp_cuse.switch.execution import DESCENTS_MAXIMUM
+from ovsdp_cuse.switch.execution import ACTIONS_MAXIMUM, DESCENTS_MAXIMUM
 from ovsdp_cuse.switch.packet import (
     VIRTIO_NET_HDR_F_NEEDS_CSUM,
     VIRTIO_NET_HDR_GSO_TCPV4,
@@ -363,6 +363,24 @@ async def test_a_bug_ends_no_batch_and_is_logged_once(
     await world.put_flow(output(1), in_port=2)
     world.port("b").inject(FRAME)
     assert len(world.port("a").sent) == 1
+
+
+async def test_long_lists_that_are_run_again_and_again_end(world: World) -> None:
+    """A flow with thousands of outputs, for any recirculation, and a list of recirculations."""
+    ethernet = pack_attribute(KeyAttr.ETHERNET, bytes(12))
+    key = ethernet + pack_attribute(KeyAttr.ETHERTYPE, b"\x99\x99")
+    mask = pack_attribute(KeyAttr.ETHERTYPE, b"\xff\xff")
+    again = pack_attribute(ActionAttr.RECIRC, u32(1)) * 80
+    for recirc_id, actions in ((0, again), (1, output(2) * 5000)):
+        identified = key + pack_attribute(KeyAttr.RECIRC_ID, u32(recirc_id))
+        exact = mask + pack_attribute(KeyAttr.RECIRC_ID, u32(0xFFFFFFFF))
+        flow = {FlowAttr.KEY: identified, FlowAttr.MASK: exact, FlowAttr.ACTIONS: actions}
+        await world.ask(build(FLOW, FlowCmd.NEW, flow, dp_ifindex=1))
+    for _ in range(2):
+        world.port("b").sent.clear()
+        world.port("a").inject(FRAME)
+        assert len(world.port("b").sent) == ACTIONS_MAXIMUM // 5000 * 5000
+    assert world.datapath.drops[DropReason.RECIRCULATION_LIMIT] == 2
 
 
 async def test_a_list_that_multiplies_ends(world: World) -> None:
