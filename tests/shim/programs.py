@@ -57,7 +57,16 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
         "waiters",
         "environment",
     ),
-    "recovery": ("polls", "watches", "waits", "sends"),
+    "recovery": (
+        "polls",
+        "watches",
+        "waits",
+        "sends",
+        "sends_and_hears_no_overrun",
+        "binds",
+        "asks_the_kernel",
+        "has_no_descriptor_free",
+    ),
 }
 """What each program can be asked to do."""
 

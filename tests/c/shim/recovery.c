@@ -6,6 +6,7 @@
 #include "testing.h"
 
 #include <linux/openvswitch.h>
+#include <sys/resource.h>
 
 #define DATAPATHS 0x12
 #define DATAPATH_GROUP 102
@@ -180,11 +181,110 @@ static void sends(void)
 	part_done("back");
 }
 
+/* One that wants no overruns told: none is, also where all may have been lost. */
+static void sends_and_hears_no_overrun(void)
+{
+	int descriptor = open_member(), on = 1;
+	struct message request = new_look_up("nlctrl", 1);
+	uint32_t port;
+
+	CHECK(!setsockopt(descriptor, SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on));
+	check_works(descriptor, 1);
+	port = port_of(descriptor);
+	part_done("ready");
+	wait_for_test();
+	CHECK_FAILS(send(descriptor, &request, request.head.nlmsg_len, 0), ENODEV);
+	part_done("gone");
+	wait_for_test();
+	check_works(descriptor, 2);
+	check_same(descriptor, port);
+	part_done("back");
+}
+
+/* One that notices it when it binds. */
+static void binds(void)
+{
+	struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_pid = 12345};
+	int descriptor = open_socket(0);
+
+	part_done("ready");
+	wait_for_test();
+	CHECK_FAILS(bind(descriptor, (struct sockaddr *) &name, sizeof name), ENODEV);
+	part_done("gone");
+	wait_for_test();
+	CHECK(!bind(descriptor, (struct sockaddr *) &name, sizeof name));
+	CHECK(port_of(descriptor) == 12345);
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENOBUFS);
+	check_works(descriptor, 1);
+	part_done("back");
+}
+
+/* One that asks the kernel meanwhile. */
+static void asks_the_kernel(void)
+{
+	struct message request = new_look_up("nobody", 5);
+	int descriptor = open_member();
+	uint32_t port;
+
+	check_works(descriptor, 1);
+	port = port_of(descriptor);
+	part_done("ready");
+	wait_for_test();
+	CHECK(events_of(descriptor, 5000));
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENODEV);
+	send_request(descriptor, &request);
+	CHECK(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT) > 0);
+	CHECK(reply.head.nlmsg_type == NLMSG_ERROR && reply.head.nlmsg_seq == 5);
+	part_done("gone");
+	wait_for_test();
+	ask(descriptor, 2);
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENOBUFS);
+	check_answer(&reply, recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), 2);
+	check_same(descriptor, port);
+	part_done("back");
+}
+
+/* One that has no descriptor free when it happens, and has some later. */
+static void has_no_descriptor_free(void)
+{
+	int descriptor = open_member();
+	struct rlimit limit, before;
+	uint32_t port;
+
+	check_works(descriptor, 1);
+	port = port_of(descriptor);
+	part_done("ready");
+	wait_for_test();
+	CHECK(!getrlimit(RLIMIT_NOFILE, &before));
+	limit = before;
+	limit.rlim_cur = 32;
+	CHECK(!setrlimit(RLIMIT_NOFILE, &limit));
+	while (dup(STDIN_FILENO) >= 0)
+		continue;
+	CHECK(errno == EMFILE);
+	CHECK(events_of(descriptor, 5000));
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENODEV);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &before));
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), EAGAIN);
+	CHECK(!events_of(descriptor, 0)); /* so it does not spin */
+	part_done("gone");
+	wait_for_test();
+	ask(descriptor, 2);
+	CHECK_FAILS(recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), ENOBUFS);
+	check_answer(&reply, recv(descriptor, &reply, sizeof reply, MSG_DONTWAIT), 2);
+	check_same(descriptor, port);
+	part_done("back");
+}
+
 static const struct scenario scenarios[] = {
 	{"polls", polls},
 	{"watches", watches},
 	{"waits", waits},
 	{"sends", sends},
+	{"sends_and_hears_no_overrun", sends_and_hears_no_overrun},
+	{"binds", binds},
+	{"asks_the_kernel", asks_the_kernel},
+	{"has_no_descriptor_free", has_no_descriptor_free},
 };
 
 MAIN(scenarios)
