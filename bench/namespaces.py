@@ -85,4 +85,4 @@ def veth(here: Namespace, name: str, there: Namespace, far_name: str) -> None:
     for end, its_name in ((here, name), (there, far_name)):
         # Up to a second passes until the kernel has seen its carrier, and frames are dropped
         while " UP " not in end.run(f"ip -brief link show dev {its_name}"):
-            time.sleep(0.02)
+            time.sleep(0.02)  # nothing tells that frames would pass now

@@ -6,7 +6,7 @@ datapath (datapath-windows/ovsext/), and its 2014 patch. Its requests need not c
 
 from __future__ import annotations
 
-from errno import EINVAL, EOPNOTSUPP
+from errno import EINVAL, EOPNOTSUPP, EPERM
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.queue import Kind
@@ -49,8 +49,8 @@ async def sock_prop(request: Request) -> Answer:
     """SOCK_PROP: set what a socket has as options, and reply all of it as it is in force then.
 
     SOCK_RCVBUF is bounded, not refused. Raises EINVAL, with nothing set, for a protocol that the
-    device does not speak, or a PID that is not the handle's; and for SOCK_BIND what
-    SessionTable.bind raises.
+    device does not speak, or a PID that is not the handle's; for SOCK_BIND EPERM on a handle for
+    reading only, and what SessionTable.bind raises.
     """
     session = request.session
     attributes = request.attributes
@@ -68,6 +68,11 @@ async def sock_prop(request: Request) -> Answer:
             EINVAL, f"this handle's PID is {session.pid}, not {pid}", (SocketAttr.SOCK_PID,)
         )
     if SocketAttr.SOCK_BIND in attributes:
+        # Upcalls for that PID come here then: frames, which are not for who may only look.
+        if not session.writable:
+            raise DatapathError(
+                EPERM, "SOCK_BIND takes a handle opened for writing", (SocketAttr.SOCK_BIND,)
+            )
         request.context.sessions.bind(session, attributes[SocketAttr.SOCK_BIND])
     session.protocol = protocol
     session.ext_ack = bool(attributes.get(SocketAttr.SOCK_EXT_ACK, session.ext_ack))

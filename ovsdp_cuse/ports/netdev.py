@@ -99,7 +99,7 @@ class NetdevPort(HostPort):
                 self._has_qdisc = take_frames(host.route, link.ifindex) or was_there
                 self._look_at_policers()
             except OSError as error:
-                self._close_sockets()
+                self.release()
                 if error.errno in NO_TRAFFIC_CONTROL:
                     why = "the kernel lacks sch_ingress or cls_bpf, which take its frames"
                     raise DatapathError(error.errno, f"{what}: {why}") from error
@@ -166,10 +166,10 @@ class NetdevPort(HostPort):
                 self._has_qdisc |= take_frames(route, ifindex)
             else:
                 add_filter(route, ifindex)
+            self._look_at_policers()
         except OSError as error:
             self._policers = []
             return make_qdisc or error.errno not in NO_QDISC
-        self._look_at_policers()
         return True
 
     def release(self) -> None:

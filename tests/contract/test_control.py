@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EPERM
 from functools import partial
 from select import POLLERR, POLLIN
 
@@ -110,6 +111,15 @@ def test_sock_prop_binds_to_a_pid(handle: Handle, open_handle: Open) -> None:
     assert len({get_pid(handle), get_pid(other), get_pid(third)}) == 3
 
 
+def test_who_may_only_read_cannot_take_a_pid(open_handle: Open) -> None:
+    """It would be sent the upcalls, frames that is, of whoever had it before."""
+    reader = open_handle(os.O_RDONLY)
+    before = get_pid(reader)
+    reply = ask(reader, control.sock_prop(attribute(control.SOCK_BIND, u32(0x70000000))))
+    assert (reply.type, reply.errno) == (ERROR, EPERM)
+    assert get_pid(reader) == before
+
+
 def set_option(handle: Handle, option: int, value: bytes) -> int:
     """SOCK_PROP of one option; the value that is in force then."""
     return ask(handle, control.sock_prop(attribute(option, value))).number(option)
@@ -135,15 +145,19 @@ def test_the_receive_buffer_is_bounded(
     assert ask(other, control.sock_prop()).number(control.SOCK_RCVBUF) == 1 << 20
 
 
+def overrun(stream: Handle, changer: Handle, datapath: int) -> None:
+    """Give it a small receive buffer, and more notifications than fit."""
+    put(stream, control.subscribe(datapaths.GROUP))
+    set_option(stream, control.SOCK_RCVBUF, u32(4096))
+    for sequence in range(1, 101):
+        change(changer, datapath, sequence)
+
+
 def test_a_small_receive_buffer_is_soon_full(
     stream: Handle, open_handle: Open, datapath: int
 ) -> None:
     """A datagram counts 256 bytes more than it has."""
-    put(stream, control.subscribe(datapaths.GROUP))
-    set_option(stream, control.SOCK_RCVBUF, u32(4096))
-    changer = open_handle()
-    for sequence in range(1, 101):
-        change(changer, datapath, sequence)
+    overrun(stream, open_handle(), datapath)
     assert failure(stream.read, 4096) == "ENOBUFS"
     first = stream.read(4096)
     rest = receive_all(stream)
@@ -153,11 +167,7 @@ def test_a_small_receive_buffer_is_soon_full(
 def test_peek_tells_that_some_were_lost_and_read_then_does_not(
     stream: Handle, open_handle: Open, datapath: int
 ) -> None:
-    put(stream, control.subscribe(datapaths.GROUP))
-    set_option(stream, control.SOCK_RCVBUF, u32(4096))
-    changer = open_handle()
-    for sequence in range(1, 101):
-        change(changer, datapath, sequence)
+    overrun(stream, open_handle(), datapath)
     assert stream.poll() & POLLERR
     assert failure(peek, stream) == "ENOBUFS"
     assert stream.poll() & (POLLERR | POLLIN) == POLLIN

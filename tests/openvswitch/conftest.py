@@ -94,7 +94,7 @@ def pytest_runtest_makereport(
 ) -> Iterator[None]:
     """Add the logs of what is running to the report of a test that failed."""
     outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
+    report = outcome.get_result()  # type: ignore[attr-defined]  # its yield is untyped
     if report.failed:
         running = item.config.stash.get(RUNNING, None)
         report.sections.extend(sections(running or ()))

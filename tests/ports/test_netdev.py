@@ -17,6 +17,7 @@ import trio.testing
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.host import HostPorts
+from ovsdp_cuse.ports.kind import HostPort
 from ovsdp_cuse.ports.ingress import leave_frames, take_frames, was_left
 from ovsdp_cuse.ports.netdev import ETH_P_ALL
 from ovsdp_cuse.ports.rtnetlink import RouteSocket
@@ -209,6 +210,26 @@ def test_a_kernel_without_the_filters_is_told_and_nothing_stays(
     assert "the kernel lacks sch_ingress or cls_bpf" in text
     assert namespace.qdiscs("port") == before
     open_port(ports)
+    assert namespace.qdiscs("port") == [*before, "ingress"]
+
+
+def test_filters_that_cannot_be_read_do_no_harm(
+    ports: HostPorts, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_arguments: object) -> list[bytes]:
+        raise OSError(EPERM, os.strerror(EPERM))
+
+    before = namespace.qdiscs("port")
+    with monkeypatch.context() as patch:
+        patch.setattr("ovsdp_cuse.ports.netdev.filters", failing)
+        assert refusal(ports, "port")[0] == EPERM
+        assert namespace.qdiscs("port") == before, "nothing takes its frames"
+    port = open_port(ports)
+    assert isinstance(port, HostPort)
+    with monkeypatch.context() as patch:
+        patch.setattr("ovsdp_cuse.ports.netdev.filters", failing)
+        assert port.filters_changed(make_qdisc=True)
+        port.filters_changed(make_qdisc=False)
     assert namespace.qdiscs("port") == [*before, "ingress"]
 
 

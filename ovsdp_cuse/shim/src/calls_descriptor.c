@@ -273,16 +273,7 @@ INTERCEPTED int fcntl(int descriptor, int command, ...)
 	return control(descriptor, command, argument);
 }
 
-INTERCEPTED int fcntl64(int descriptor, int command, ...)
-{
-	va_list arguments;
-	void *argument;
-
-	va_start(arguments, command);
-	argument = va_arg(arguments, void *);
-	va_end(arguments);
-	return control(descriptor, command, argument);
-}
+INTERCEPTED int fcntl64(int descriptor, int command, ...) __attribute__((alias("fcntl")));
 
 /* An interface is asked for by any socket: one of the kernel's, then. */
 static int ask_kernel(unsigned long number, void *argument)
