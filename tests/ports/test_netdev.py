@@ -17,8 +17,8 @@ import trio.testing
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.ports.host import HostPorts
-from ovsdp_cuse.ports.kind import HostPort
 from ovsdp_cuse.ports.ingress import leave_frames, take_frames, was_left
+from ovsdp_cuse.ports.kind import HostPort
 from ovsdp_cuse.ports.netdev import ETH_P_ALL
 from ovsdp_cuse.ports.rtnetlink import RouteSocket
 from ovsdp_cuse.ports.tap import DEVICE, IFF_NO_PI, IFREQ, TUNSETIFF
