@@ -14,6 +14,7 @@ PACKAGE = "ovsdp_cuse"
 RULES: dict[str, tuple[str, ...]] = {
     "errors": (),
     "wire": ("errors",),
+    "captures": ("errors", "wire"),
     "switch": ("errors",),
     "families": ("errors", "wire", "switch"),
     "ports": ("errors", "switch.names", "switch.packet", "switch.port"),
@@ -26,7 +27,7 @@ RULES: dict[str, tuple[str, ...]] = {
 ABOVE = ("__main__", "command_line", "configuration", "daemon", "logs", "service")
 """What puts the layers together: it may import all, and none of them may import it."""
 
-PURE = ("errors", "wire", "switch")
+PURE = ("errors", "wire", "captures", "switch")
 """Layers with no I/O, which therefore may not import these."""
 IO = ("trio", "os", "socket", "select", "signal", "subprocess", "threading", "asyncio")
 
