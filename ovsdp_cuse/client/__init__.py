@@ -4,9 +4,10 @@ Families, their commands and attributes are those of `ovsdp_cuse.wire`.
 """
 
 from ovsdp_cuse.client.conversation import Conversation, Exchange
-from ovsdp_cuse.client.device import DEFAULT_PATH, Device, Event, Events
+from ovsdp_cuse.client.device import DEFAULT_PATH, Device, Events
 from ovsdp_cuse.client.families import SCHEMAS, FamilyInfo
 from ovsdp_cuse.client.handle import EventsLost, Handle
+from ovsdp_cuse.client.inbox import Event
 from ovsdp_cuse.errors import DatapathError
 
 __all__ = [

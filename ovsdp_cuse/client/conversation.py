@@ -105,6 +105,16 @@ class Exchange:
             raise self._error
         return map(self._schema.parse, self._replies)
 
+    def take_messages(self) -> list[Message]:
+        """The replies that have come since the last call, decoded; for a dump, part by part.
+
+        Raises as `messages` does, as soon as the error has come.
+        """
+        if self._error is not None:
+            raise self._error
+        replies, self._replies = self._replies, []
+        return [self._schema.parse(reply) for reply in replies]
+
     def _finish(self, message: bytes) -> None:
         self.finished = True
         try:

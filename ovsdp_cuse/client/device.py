@@ -14,24 +14,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from errno import EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOENT, ENOPROTOOPT
+from errno import EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOENT
 from types import TracebackType
 from typing import Any, Self
 
-from ovsdp_cuse.client.conversation import Conversation, Exchange, is_dump, split
-from ovsdp_cuse.client.families import SCHEMAS, FamilyInfo
+from ovsdp_cuse.client.conversation import Conversation, Exchange, is_dump
+from ovsdp_cuse.client.families import FamilyInfo
 from ovsdp_cuse.client.handle import EventsLost, Handle
+from ovsdp_cuse.client.inbox import Event, Inbox
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.wire.control import CONTROL, ControlCmd, McastAttr
 from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.genetlink import NLCTRL, CtrlAttr, CtrlCmd
-from ovsdp_cuse.wire.netlink import NETLINK_HEADER, NLM_F_DUMP
+from ovsdp_cuse.wire.netlink import NLM_F_DUMP
 
 DEFAULT_PATH = "/dev/ovs-datapath"
-
-Event = tuple[FamilySchema, Message]
 
 
 class Device:
@@ -52,9 +50,7 @@ class Device:
     ) -> None:
         self._handle = Handle(os.fspath(path), read_only)
         self._conversation = Conversation(self._handle.pid)
-        self._schemas = {schema.id: schema for schema in (*SCHEMAS, *families)}
-        self._unasked: deque[bytes] = deque()
-        """Messages that were read while something else was expected."""
+        self._inbox = Inbox(self._conversation, families)
         self._lost = False
 
     def __enter__(self) -> Self:
@@ -89,7 +85,7 @@ class Device:
         poll does not know of these: look here, or call `next_event_nowait`, before waiting by
         means of `fileno`.
         """
-        return self._lost or bool(self._unasked)
+        return self._lost or bool(self._inbox)
 
     def close(self) -> None:
         """Close the handle; it may be closed already."""
@@ -190,10 +186,13 @@ class Device:
 
     def next_event_nowait(self) -> Event | None:
         """The next event, or None where none waits; raises as `next_event` does."""
-        while (message := self._next_unasked()) is not None:
-            if self._conversation.is_event(message):
-                return self._decode(message)
-        return None
+        while (event := self._inbox.take_event()) is None:
+            self._raise_lost()
+            datagram = self._handle.read()
+            if not datagram:
+                return None
+            self._inbox.put_datagram(datagram)
+        return event
 
     # The doors, raw ----------------------------------------------------------------------------
 
@@ -227,8 +226,9 @@ class Device:
         None where none comes within `timeout` seconds. Raises EventsLost as `next_event` does.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        if self._unasked:
-            return self._unasked.popleft()
+        message = self._inbox.take()
+        if message is not None:
+            return message
         self._raise_lost()
         while (datagram := self._handle.read()) is None:
             if not self._handle.wait_readable(deadline):
@@ -261,27 +261,12 @@ class Device:
                 continue
             if datagram is None:
                 raise DatapathError(ENOBUFS, "the answer was lost: too much waited to be read")
-            self._unasked.extend(exchange.receive(datagram))
-
-    def _next_unasked(self) -> bytes | None:
-        if not self._unasked:
-            self._raise_lost()
-            self._unasked.extend(split(self._handle.read() or b""))
-        return self._unasked.popleft() if self._unasked else None
+            self._inbox.put(exchange.receive(datagram))
 
     def _raise_lost(self) -> None:
         if self._lost:
             self._lost = False
             raise EventsLost
-
-    def _decode(self, message: bytes) -> Event:
-        family_id = NETLINK_HEADER.parse(message).type
-        schema = self._schemas.get(family_id)
-        if schema is None:
-            raise DatapathError(
-                ENOPROTOOPT, f"an event of family {family_id:#x}: give its schema to Device()"
-            )
-        return schema, schema.parse(message)
 
     def _set_membership(self, groups: tuple[int | str, ...], join: bool) -> None:
         by_name: dict[int | str, int] = {}

@@ -25,8 +25,9 @@ from typing import Any, ParamSpec, Self, TypeVar
 import trio
 
 from ovsdp_cuse.client import device as blocking
-from ovsdp_cuse.client.device import DEFAULT_PATH, Event
+from ovsdp_cuse.client.device import DEFAULT_PATH
 from ovsdp_cuse.client.families import FamilyInfo
+from ovsdp_cuse.client.inbox import Event
 from ovsdp_cuse.wire.family import FamilySchema, Message
 
 P = ParamSpec("P")
