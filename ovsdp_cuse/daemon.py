@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import structlog
 import trio
 
+from ovsdp_cuse import __version__
 from ovsdp_cuse.configuration import Configuration
 from ovsdp_cuse.device.channel import ChannelClosed
 from ovsdp_cuse.device.cuse import CuseNode
@@ -19,6 +20,7 @@ from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.describe import printable
 from ovsdp_cuse.families.dispatch import Dispatcher
+from ovsdp_cuse.families.information import Information
 from ovsdp_cuse.families.registry import Registry, installed_families
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
@@ -46,7 +48,23 @@ def load_registry() -> Registry:
     return Registry((*BUILT_IN, *installed_families()))
 
 
-def make_context(configuration: Configuration, registry: Registry) -> Context:
+def describe(configuration: Configuration, node: Node) -> Information:
+    """What clients are told of this daemon; ConfigurationError for an unknown owner or group."""
+    permissions = configuration.permissions()
+    return Information(
+        __version__,
+        node.kind,
+        printable(str(node.path)),
+        permissions.mode,
+        permissions.uid,
+        permissions.gid,
+        configuration.interfaces,
+    )
+
+
+def make_context(
+    configuration: Configuration, registry: Registry, information: Information
+) -> Context:
     """A new switch with the families and no handle open."""
     return Context(
         Switch(make_ports(configuration), cpu_count=os.cpu_count() or 1),
@@ -56,6 +74,7 @@ def make_context(configuration: Configuration, registry: Registry) -> Context:
             configuration.queue_limit,
             queue_maximum=configuration.queue_maximum,
         ),
+        information,
     )
 
 
@@ -86,8 +105,8 @@ async def run(
     node, or where the kernel takes it away.
     """
     notifier = Notifier()
-    context = make_context(configuration, registry)
     node, problem = choose_node(configuration)
+    context = make_context(configuration, registry, describe(configuration, node))
     if problem is not None:
         log.warning("no CUSE node, serving a FUSE file instead", why=problem)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:

@@ -25,6 +25,8 @@ from ovsdp_cuse.wire import (
     control,
     ct_limit,
     datapath,
+    explain,
+    fault,
     flow,
     genetlink,
     key,
@@ -32,7 +34,10 @@ from ovsdp_cuse.wire import (
     netdev,
     netlink,
     nsh,
+    ovsdp_control,
     packet,
+    state,
+    trace,
     tunnel,
     values,
     vport,
@@ -91,6 +96,10 @@ C_PREFIX: dict[Enumeration, str] = {
     genetlink.CtrlCmd: "CTRL_CMD_",
     genetlink.OperationFlag: "GENL_",
     genetlink.PolicyAttr: "NL_POLICY_TYPE_ATTR_",
+    explain.ExplainAttr: "OVSDP_EXPLAIN_ATTR_",
+    explain.ExplainStep: "OVSDP_EXPLAIN_STEP_",
+    fault.FaultAttr: "OVSDP_FAULT_ATTR_",
+    fault.FaultEffect: "OVSDP_FAULT_EFFECT_",
     key.CtState: "OVS_CS_F_",
     key.FragType: "OVS_FRAG_TYPE_",
     key.KeyAttr: "OVS_KEY_ATTR_",
@@ -104,6 +113,15 @@ C_PREFIX: dict[Enumeration, str] = {
     netlink.ErrorAttr: "NLMSGERR_ATTR_",
     netlink.Flag: "NLM_F_",
     nsh.NshKeyAttr: "OVS_NSH_KEY_ATTR_",
+    ovsdp_control.OvsdpCmd: "OVSDP_CMD_",
+    state.DropAttr: "OVSDP_DROP_ATTR_",
+    state.DropsAttr: "OVSDP_DROPS_ATTR_",
+    state.HandleAttr: "OVSDP_HANDLE_ATTR_",
+    state.InfoAttr: "OVSDP_INFO_ATTR_",
+    state.MaskAttr: "OVSDP_MASK_ATTR_",
+    trace.TraceAttr: "OVSDP_TRACE_ATTR_",
+    trace.TraceFilterAttr: "OVSDP_TRACE_FILTER_ATTR_",
+    trace.TraceKind: "OVSDP_TRACE_KIND_",
     tunnel.TunnelKeyAttr: "OVS_TUNNEL_KEY_ATTR_",
     tunnel.VxlanExt: "OVS_VXLAN_EXT_",
     values.PolicyType: "NL_ATTR_TYPE_",
@@ -158,6 +176,9 @@ C_EXPRESSIONS = {
     "OVS_WIN_NL_CTRL_FAMILY_ID": control.CONTROL.id,
     "OVS_WIN_CONTROL_VERSION": control.CONTROL.version,
     "OVS_WIN_NL_DATAPATH_FAMILY_ID": datapath.DATAPATH.id,
+    "OVSDP_CONTROL_FAMILY_ID": ovsdp_control.OVSDP_CONTROL.id,
+    "OVSDP_CONTROL_VERSION": ovsdp_control.OVSDP_CONTROL.version,
+    "OVSDP_TRACE_MCGRP_ID": trace.TRACE_GROUP,
 }
 """Other numbers and sizes that C and Python must agree on."""
 
@@ -223,11 +244,13 @@ def test_header_compiles_and_every_number_is_checked(
     printed = dict(line.split(" ", 1) for line in run(program).splitlines())
     text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
     text = text.replace("#define OVS_DATAPATH_H 1", "")
-    defined = set(re.findall(r"^#define ((?:OVS|NFNL)_\w+(?:\(len\))?) ", text, re.MULTILINE))
-    defined |= set(re.findall(r"^\t(OVS_\w+) = ", text, re.MULTILINE))
+    defined = set(re.findall(r"^#define ((?:OVS|OVSDP|NFNL)_\w+(?:\(len\))?) ", text, re.MULTILINE))
+    defined |= set(re.findall(r"^\t(OVS(?:DP)?_\w+) = ", text, re.MULTILINE))
     assert {name.replace("(24)", "(len)") for name in printed} >= defined
     assert printed["OVS_DEVICE_PATH"] == "/dev/ovs-datapath"
     assert printed["OVS_WIN_CONTROL_FAMILY"] == control.CONTROL.name
+    assert printed["OVSDP_CONTROL_FAMILY"] == ovsdp_control.OVSDP_CONTROL.name
+    assert printed["OVSDP_TRACE_MCGRP"] == trace.TRACE_GROUP_NAME
     assert int(printed["OVS_IOCTL_GET_PID"]) == 0x8004C800
     assert int(printed["OVS_IOCTL_TRANSACT(24)"]) == 0xC018C805
 

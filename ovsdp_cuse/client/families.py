@@ -18,6 +18,7 @@ from ovsdp_cuse.wire.genetlink import (
 )
 from ovsdp_cuse.wire.meter import METER
 from ovsdp_cuse.wire.netdev import NETDEV
+from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 from ovsdp_cuse.wire.packet import PACKET
 from ovsdp_cuse.wire.vport import VPORT
 
@@ -31,6 +32,7 @@ SCHEMAS: tuple[FamilySchema, ...] = (
     NETDEV,
     CT_LIMIT,
     METER,
+    OVSDP_CONTROL,
 )
 
 

@@ -10,6 +10,7 @@ from ovsdp_cuse.families import (
     meter,
     netdev,
     nlctrl,
+    ovsdp_control,
     packet,
     vport,
 )
@@ -25,4 +26,5 @@ BUILT_IN: tuple[Family, ...] = (
     netdev.FAMILY,
     ct_limit.FAMILY,
     meter.FAMILY,
+    ovsdp_control.FAMILY,
 )

@@ -140,17 +140,27 @@ class DeviceDoor:
         return IoctlResult(len(datagram), datagram[:out_size])
 
     async def _write(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
-        request = self._check(session, DeviceOperation.WRITE, data, None)
-        if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
-            session.dump = start_dump(request)
-        else:
-            await execute(request, echo=False)
+        session.requests += 1
+        try:
+            request = self._check(session, DeviceOperation.WRITE, data, None)
+            if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
+                session.dump = start_dump(request)
+            else:
+                await execute(request, echo=False)
+        except DatapathError:
+            session.errors += 1
+            raise
         return IoctlResult(len(data))
 
     async def _transact(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
-        if out_size:
-            _check_output(out_size)
-        request = self._check(session, DeviceOperation.TRANSACT, data, out_size)
+        session.requests += 1
+        try:
+            if out_size:
+                _check_output(out_size)
+            request = self._check(session, DeviceOperation.TRANSACT, data, out_size)
+        except DatapathError:
+            session.errors += 1
+            raise
         dump = None
         reply = None
         try:
@@ -161,6 +171,7 @@ class DeviceDoor:
                 if reply is None and request.header.flags & NLM_F_ACK:
                     reply = build_error(data, 0, capped=True, portid=session.pid)
         except DatapathError as error:
+            session.errors += 1
             if not out_size:
                 raise
             reply = error_reply(request.data, session, error, request.family, capped=True)
@@ -168,6 +179,7 @@ class DeviceDoor:
             return self._next_part(session, dump, out_size)
         if reply is None or not out_size:
             return IoctlResult(0)
+        session.replies += 1
         if len(reply) > out_size:
             session.keep(reply)
             raise DatapathError(
@@ -178,6 +190,7 @@ class DeviceDoor:
 
     def _next_part(self, session: Session, dump: Dump, out_size: int) -> IoctlResult:
         part = dump.next_part(out_size)
+        session.replies += 1
         if dump.done:
             session.dump = None
         return self._give(session, part)

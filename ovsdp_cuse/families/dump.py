@@ -34,6 +34,11 @@ class Dump:
         self._error: DatapathError | None = None
         self.done = False
 
+    @property
+    def command_name(self) -> str:
+        """The command that is dumped, such as OVS_FLOW_CMD_GET."""
+        return self._request.command.name
+
     def next_part(self, limit: int) -> bytes:
         """The next part, at most `limit` bytes; after the one with NLMSG_DONE `done` is set.
 

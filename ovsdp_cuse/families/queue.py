@@ -52,6 +52,10 @@ class Queue:
     def __len__(self) -> int:
         return sum(map(len, self._lines))
 
+    def count(self, kind: Kind) -> int:
+        """How many datagrams of a kind wait."""
+        return len(self._lines[kind])
+
     def append(self, kind: Kind, datagram: bytes) -> bool:
         """Queue a datagram; False if it was dropped for want of room.
 

@@ -8,6 +8,7 @@ from errno import ENODEV
 from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.information import Information
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
 from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.port import PortProvider
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What all handlers share: the switch, the families and the open handles."""
+    """What all handlers share: the switch, the families, the open handles, and what serves them."""
 
     switch: Switch
     registry: Registry
     sessions: SessionTable
+    information: Information = field(default_factory=Information)
 
     @property
     def ports(self) -> PortProvider:

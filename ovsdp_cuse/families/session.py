@@ -17,6 +17,7 @@ import trio
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dump import Dump
+from ovsdp_cuse.families.process import command_of
 from ovsdp_cuse.families.queue import Kind, Queue
 from ovsdp_cuse.families.registry import MulticastGroup
 from ovsdp_cuse.wire.control import SocketAttr
@@ -60,6 +61,8 @@ class Session:
         self.readable = Access.READ in access
         self.nonblocking = nonblocking
         self.owner = owner
+        self.command = command_of(owner.pid)
+        """The command of the process that opened the handle, as it was then."""
         self.protocol = NETLINK_GENERIC
         self.ext_ack = True
         """Whether errors have a text and an offset (NETLINK_EXT_ACK)."""
@@ -80,6 +83,12 @@ class Session:
         self.unfinished: tuple[bytes, int] | None = None
         """Where the kernel may have cut a write in two: the beginning of a message, and how many
         bytes of padding are still to come; None where nothing more of the write counts."""
+        # Counts since the handle was opened; HandleAttr says of what.
+        self.requests = 0
+        self.replies = 0
+        self.errors = 0
+        self.events = 0
+        self.upcalls = 0
         self.closed = False
         self.on_readable: Callable[[], None] | None = None
         """Called, once, when the next datagram arrives; the device arms it for poll."""
@@ -222,6 +231,7 @@ class Session:
         part = dump.next_part(max(self._dump_part_size(), dump.next_size()))
         if dump.done:
             self.stream_dump = None
+        self.replies += 1
         self.queue.append_promised(Kind.REPLY, part)
         self._wake()
 
@@ -338,13 +348,14 @@ class SessionTable:
         members = self._members.get(group)
         if members:
             for session in list(members.values()):
-                if session is not exclude:
-                    session.put(Kind.EVENT, datagram)
+                if session is not exclude and session.put(Kind.EVENT, datagram):
+                    session.events += 1
 
     def upcall(self, pid: int, datagram: bytes) -> bool:
         """Give an upcall to who receives those for `pid`; False, and counted, where it is lost."""
         session = self._by_pid.get(pid)
         if session is not None and session.receives_packets and session.put(Kind.PACKET, datagram):
+            session.upcalls += 1
             return True
         self.lost_upcalls += 1
         return False

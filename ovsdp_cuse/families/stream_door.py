@@ -114,6 +114,7 @@ class StreamDoor:
     async def _stream_message(self, session: Session, data: bytes) -> None:
         """One whole message: handle it, queue its reply and what it is owed of an ACK or error."""
         header = NETLINK_HEADER.parse(data)
+        session.requests += 1
         if self._tap is not None:
             self._tap.message(session, Direction.FROM_CLIENT, data)
         try:
@@ -123,10 +124,11 @@ class StreamDoor:
         except DatapathError as error:
             family = self._context.registry.lookup(header.type)
             capped = session.cap_ack or len(data) > ECHO_MAXIMUM
-            session.put(Kind.REPLY, error_reply(data, session, error, family, capped))
+            session.errors += 1
+            self._reply(session, error_reply(data, session, error, family, capped))
         else:
             if header.flags & NLM_F_ACK:
-                session.put(Kind.REPLY, build_error(data, 0, capped=True, portid=session.pid))
+                self._reply(session, build_error(data, 0, capped=True, portid=session.pid))
 
     async def _stream_request(self, session: Session, data: bytes) -> bool:
         """Handle a request; whether it began a dump."""
@@ -137,8 +139,12 @@ class StreamDoor:
         echo = bool(request.header.flags & NLM_F_ECHO)
         reply, group = await execute(request, session if echo else None, echo)
         if reply is not None and (group is None or echo):
-            session.put(Kind.REPLY, reply)
+            self._reply(session, reply)
         return False
+
+    def _reply(self, session: Session, reply: bytes) -> None:
+        if session.put(Kind.REPLY, reply):
+            session.replies += 1
 
     def _check(self, session: Session, data: bytes) -> Request:
         """The checks of genl_rcv_msg(), in their order."""

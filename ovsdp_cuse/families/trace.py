@@ -10,13 +10,12 @@ client, `<` to it, `!` an ioctl that was refused), the door of a request (a devi
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TextIO
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.describe import attributes_of, describe, describe_error, printable
 from ovsdp_cuse.families.registry import DeviceOperation, Registry
-from ovsdp_cuse.families.session import Owner, Session
+from ovsdp_cuse.families.session import Session
 from ovsdp_cuse.families.tap import Direction
 
 _RED, _GREEN, _CYAN, _DIM = 31, 32, 36, 2
@@ -43,7 +42,7 @@ class Trace:
 
     def opened(self, session: Session) -> None:
         """A handle was opened."""
-        self._clients[session] = _client_name(session.owner)
+        self._clients[session] = _client_name(session)
         how = ("opened" if session.writable else "opened read-only") + (
             ", O_NONBLOCK" if session.nonblocking else ""
         )
@@ -95,10 +94,6 @@ class Trace:
             self._stream = None
 
 
-def _client_name(owner: Owner) -> str:
+def _client_name(session: Session) -> str:
     """The command and process id of a client, such as "ovs-vsctl[4321]"."""
-    try:
-        command = Path(f"/proc/{owner.pid}/comm").read_text(errors="backslashreplace").strip()
-    except OSError:
-        command = "?"  # it has gone already, or is in another PID namespace
-    return f"{printable(command)}[{owner.pid}]"
+    return f"{printable(session.command)}[{session.owner.pid}]"

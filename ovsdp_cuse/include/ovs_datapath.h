@@ -209,4 +209,267 @@ enum ovs_win_netdev_attr {
 #define OVS_WIN_NETDEV_IFF_UP (1 << 0)
 #define OVS_WIN_NETDEV_IFF_PROMISC (1 << 1)
 
+/*
+ * The family of this daemon's own: what it is doing, and faults on demand; docs/protocol.md says
+ * how its commands are used. [ours]
+ */
+#define OVSDP_CONTROL_FAMILY "ovsdp_control"
+#define OVSDP_CONTROL_FAMILY_ID (NLMSG_MIN_TYPE + 10) /* 0x1A */
+#define OVSDP_CONTROL_VERSION 1
+#define OVSDP_TRACE_MCGRP "ovsdp_trace"
+#define OVSDP_TRACE_MCGRP_ID (OVS_WIN_NL_MCGRP_START_ID + 10)
+
+/* Its commands. */
+enum ovsdp_control_cmd {
+	OVSDP_CMD_UNSPEC = 0,
+	OVSDP_CMD_INFO_GET = 1,
+	OVSDP_CMD_HANDLE_GET = 2,
+	OVSDP_CMD_DROPS_GET = 3,
+	OVSDP_CMD_MASK_GET = 4,
+	OVSDP_CMD_TRACE = 5,
+	OVSDP_CMD_TRACE_FILTER = 6,
+	OVSDP_CMD_EXPLAIN = 7,
+	OVSDP_CMD_FAULT_NEW = 8,
+	OVSDP_CMD_FAULT_DEL = 9,
+	OVSDP_CMD_FAULT_GET = 10,
+	OVSDP_CMD_FAULT_RELEASE = 11
+};
+
+/* Attributes of OVSDP_CMD_INFO_GET. */
+enum ovsdp_info_attr {
+	OVSDP_INFO_ATTR_UNSPEC = 0,
+	OVSDP_INFO_ATTR_VERSION = 1, /* string: of the package, such as "0.1.0" */
+	OVSDP_INFO_ATTR_NODE = 2, /* string: cuse, fuse or memory */
+	OVSDP_INFO_ATTR_PATH = 3, /* string */
+	/* __u32: permission bits of the node, as they were set when it was made */
+	OVSDP_INFO_ATTR_MODE = 4,
+	OVSDP_INFO_ATTR_UID = 5, /* __u32 */
+	OVSDP_INFO_ATTR_GID = 6, /* __u32 */
+	OVSDP_INFO_ATTR_PROCESS = 7, /* __u32: the daemon's process id */
+	OVSDP_INFO_ATTR_UPTIME_MS = 8, /* __u64 */
+	OVSDP_INFO_ATTR_INTERFACES = 9, /* string: host or memory */
+	OVSDP_INFO_ATTR_HANDLE_LIMIT = 10, /* __u32 */
+	OVSDP_INFO_ATTR_QUEUE_LIMIT = 11, /* __u32 */
+	OVSDP_INFO_ATTR_QUEUE_MAXIMUM = 12, /* __u32 */
+	OVSDP_INFO_ATTR_HANDLES = 13, /* __u32 */
+	OVSDP_INFO_ATTR_DATAPATHS = 14, /* __u32 */
+	/* __u64: upcalls that no handle took, since the daemon started */
+	OVSDP_INFO_ATTR_LOST_UPCALLS = 15,
+	/* string: where the file system of live state is; left out where there is none */
+	OVSDP_INFO_ATTR_STATE = 16
+};
+#define OVSDP_INFO_ATTR_MAX 16
+
+/* Attributes of OVSDP_CMD_HANDLE_GET. Counts are since the handle was opened. */
+enum ovsdp_handle_attr {
+	OVSDP_HANDLE_ATTR_UNSPEC = 0,
+	/* __u32: the netlink PID; in a request, of the handle that is asked for */
+	OVSDP_HANDLE_ATTR_PID = 1,
+	/* __u32: the process id of who opened it, and its user and group */
+	OVSDP_HANDLE_ATTR_PROCESS = 2,
+	OVSDP_HANDLE_ATTR_UID = 3, /* __u32 */
+	OVSDP_HANDLE_ATTR_GID = 4, /* __u32 */
+	/* string: that process's command (proc_pid_comm(5)) when the handle was opened; "?"
+	 * where unknown */
+	OVSDP_HANDLE_ATTR_COMMAND = 5,
+	OVSDP_HANDLE_ATTR_READABLE = 6, /* no payload */
+	OVSDP_HANDLE_ATTR_WRITABLE = 7, /* no payload */
+	OVSDP_HANDLE_ATTR_NONBLOCKING = 8, /* no payload */
+	OVSDP_HANDLE_ATTR_PROTOCOL = 9, /* __u32: NETLINK_GENERIC (16) or NETLINK_NETFILTER (12) */
+	/* any number of __u32: the multicast groups that it is a member of */
+	OVSDP_HANDLE_ATTR_GROUPS = 10,
+	OVSDP_HANDLE_ATTR_QUEUE_LIMIT = 11, /* __u32 */
+	/* __u32: bytes that wait, with what they cost to keep */
+	OVSDP_HANDLE_ATTR_QUEUE_BYTES = 12,
+	OVSDP_HANDLE_ATTR_QUEUED_REPLIES = 13, /* __u32 */
+	OVSDP_HANDLE_ATTR_QUEUED_EVENTS = 14, /* __u32 */
+	OVSDP_HANDLE_ATTR_QUEUED_PACKETS = 15, /* __u32 */
+	OVSDP_HANDLE_ATTR_DROPPED = 16, /* __u64: datagrams that found no room */
+	/* no payload: whether the queue takes nothing until it has been read empty */
+	OVSDP_HANDLE_ATTR_CONGESTED = 17,
+	OVSDP_HANDLE_ATTR_DUMP = 18, /* string: the command whose dump is in progress */
+	OVSDP_HANDLE_ATTR_REQUESTS = 19, /* __u64 */
+	OVSDP_HANDLE_ATTR_REPLIES = 20, /* __u64 */
+	/* __u64: requests that were refused, by an NLMSG_ERROR or a failed ioctl */
+	OVSDP_HANDLE_ATTR_ERRORS = 21,
+	OVSDP_HANDLE_ATTR_EVENTS = 22, /* __u64 */
+	OVSDP_HANDLE_ATTR_UPCALLS = 23 /* __u64 */
+};
+#define OVSDP_HANDLE_ATTR_MAX 23
+
+/* One reason for drops. */
+enum ovsdp_drop_attr {
+	OVSDP_DROP_ATTR_UNSPEC = 0,
+	OVSDP_DROP_ATTR_REASON = 1, /* string */
+	OVSDP_DROP_ATTR_PACKETS = 2 /* __u64 */
+};
+#define OVSDP_DROP_ATTR_MAX 2
+
+/* Attributes of OVSDP_CMD_DROPS_GET. */
+enum ovsdp_drops_attr {
+	OVSDP_DROPS_ATTR_UNSPEC = 0,
+	OVSDP_DROPS_ATTR_NAME = 1, /* string: the datapath's */
+	/* array by index, of attributes: every reason there is, with 0 packets where nothing
+	 * was dropped for it */
+	OVSDP_DROPS_ATTR_REASONS = 2
+};
+#define OVSDP_DROPS_ATTR_MAX 2
+
+/* Attributes of OVSDP_CMD_MASK_GET. */
+enum ovsdp_mask_attr {
+	OVSDP_MASK_ATTR_UNSPEC = 0,
+	/* attributes of a flow key: as OVS_FLOW_ATTR_MASK of its flows has it */
+	OVSDP_MASK_ATTR_MASK = 1,
+	OVSDP_MASK_ATTR_FLOWS = 2, /* __u32 */
+	/* __u64: look-ups that ended here since the masks were put in order, every four
+	 * seconds */
+	OVSDP_MASK_ATTR_HITS = 3
+};
+#define OVSDP_MASK_ATTR_MAX 3
+
+/* What a trace tells of: OVSDP_TRACE_ATTR_KIND. */
+enum ovsdp_trace_kind {
+	OVSDP_TRACE_KIND_OPENED = 1,
+	OVSDP_TRACE_KIND_CLOSED = 2,
+	OVSDP_TRACE_KIND_REQUEST = 3,
+	OVSDP_TRACE_KIND_REPLY = 4, /* A reply, an error, an acknowledgement, or a part of a dump */
+	OVSDP_TRACE_KIND_NOTIFICATION = 5,
+	OVSDP_TRACE_KIND_UPCALL = 6,
+	/* A notification or upcall that found no room in the handle's queue */
+	OVSDP_TRACE_KIND_LOST = 7,
+	OVSDP_TRACE_KIND_REFUSED = 8, /* An ioctl failed; ERRNO and TEXT say why */
+	OVSDP_TRACE_KIND_PID_TOLD = 9 /* The ioctl GET_PID, which carries no message */
+};
+
+/* Attributes of OVSDP_CMD_TRACE. */
+enum ovsdp_trace_attr {
+	OVSDP_TRACE_ATTR_UNSPEC = 0,
+	OVSDP_TRACE_ATTR_KIND = 1, /* __u8 */
+	OVSDP_TRACE_ATTR_TIME_NS = 2, /* __u64: nanoseconds of CLOCK_REALTIME */
+	OVSDP_TRACE_ATTR_PID = 3, /* __u32: the handle's netlink PID */
+	OVSDP_TRACE_ATTR_PROCESS = 4, /* __u32: the process id of who opened the handle */
+	OVSDP_TRACE_ATTR_COMMAND = 5, /* string: that process's command when it did */
+	/* string: how a request came: TRANSACT, WRITE, STREAM; or the ioctl that was refused */
+	OVSDP_TRACE_ATTR_OPERATION = 6,
+	/* bytes: the message, or the messages of a dump's part; at most MESSAGE_MAXIMUM bytes */
+	OVSDP_TRACE_ATTR_MESSAGE = 7,
+	OVSDP_TRACE_ATTR_LENGTH = 8, /* __u32: all its bytes, where MESSAGE has not */
+	/* __u64: of what answers a request: nanoseconds since it came */
+	OVSDP_TRACE_ATTR_LATENCY_NS = 9,
+	OVSDP_TRACE_ATTR_ERRNO = 10, /* __u32 */
+	OVSDP_TRACE_ATTR_TEXT = 11, /* string */
+	/* __u32: the number of the fault that did this, or let it wait */
+	OVSDP_TRACE_ATTR_FAULT = 12
+};
+#define OVSDP_TRACE_ATTR_MAX 12
+
+/* Attributes of OVSDP_CMD_TRACE_FILTER; what is left out matches all. */
+enum ovsdp_trace_filter_attr {
+	OVSDP_TRACE_FILTER_ATTR_UNSPEC = 0,
+	OVSDP_TRACE_FILTER_ATTR_PID = 1, /* __u32 */
+	OVSDP_TRACE_FILTER_ATTR_PROCESS = 2, /* __u32 */
+	OVSDP_TRACE_FILTER_ATTR_PROCESS_NAME = 3, /* string */
+	OVSDP_TRACE_FILTER_ATTR_FAMILY = 4, /* string */
+	OVSDP_TRACE_FILTER_ATTR_COMMAND = 5, /* string */
+	OVSDP_TRACE_FILTER_ATTR_DATAPATH = 6, /* __u32: dp_ifindex */
+	/* no payload: only what failed, with the request that did */
+	OVSDP_TRACE_FILTER_ATTR_ERRORS = 7,
+	/* __u64: only what was answered after more nanoseconds, with the request */
+	OVSDP_TRACE_FILTER_ATTR_SLOWER_NS = 8
+};
+#define OVSDP_TRACE_FILTER_ATTR_MAX 8
+
+/* What a step tells: OVSDP_EXPLAIN_ATTR_STEP. */
+enum ovsdp_explain_step {
+	OVSDP_EXPLAIN_STEP_EXTRACTED = 1, /* KEY: the packet's flow key */
+	/* MASK, and in FLOWS how many flows have it: none of them matched */
+	OVSDP_EXPLAIN_STEP_MASK_TRIED = 2,
+	/* MASK, UFID where it has one, ACTIONS: the flow that matched */
+	OVSDP_EXPLAIN_STEP_HIT = 3,
+	/* No flow matched; MISS is followed by UPCALL, or by DROPPED */
+	OVSDP_EXPLAIN_STEP_MISS = 4,
+	/* ACTIONS: one action. PACKET and KEY: the packet after it, where it changed */
+	OVSDP_EXPLAIN_STEP_ACTION = 5,
+	OVSDP_EXPLAIN_STEP_OUTPUT = 6, /* PORT and PORT_NAME: where PACKET would be sent */
+	OVSDP_EXPLAIN_STEP_UPCALL = 7, /* PID: who would be told of PACKET */
+	OVSDP_EXPLAIN_STEP_RECIRCULATED = 8, /* KEY: with which the packet is looked up again */
+	OVSDP_EXPLAIN_STEP_DROPPED = 9, /* REASON */
+	/* TEXT: what chance or a meter would decide, and what was taken to happen */
+	OVSDP_EXPLAIN_STEP_DECIDED = 10
+};
+
+/* Attributes of OVSDP_CMD_EXPLAIN. */
+enum ovsdp_explain_attr {
+	OVSDP_EXPLAIN_ATTR_UNSPEC = 0,
+	OVSDP_EXPLAIN_ATTR_IN_PORT = 1, /* __u32 */
+	OVSDP_EXPLAIN_ATTR_PACKET = 2, /* bytes */
+	OVSDP_EXPLAIN_ATTR_KEY = 3, /* attributes of a flow key */
+	OVSDP_EXPLAIN_ATTR_STEP = 4, /* __u8 */
+	/* __u32: how deep inside lists of actions and recirculations; 0 outside */
+	OVSDP_EXPLAIN_ATTR_DEPTH = 5,
+	OVSDP_EXPLAIN_ATTR_MASK = 6, /* attributes of a flow key */
+	OVSDP_EXPLAIN_ATTR_FLOWS = 7, /* __u32 */
+	OVSDP_EXPLAIN_ATTR_UFID = 8, /* bytes */
+	OVSDP_EXPLAIN_ATTR_ACTIONS = 9, /* actions */
+	OVSDP_EXPLAIN_ATTR_PORT = 10, /* __u32 */
+	OVSDP_EXPLAIN_ATTR_PORT_NAME = 11, /* string */
+	OVSDP_EXPLAIN_ATTR_PID = 12, /* __u32 */
+	OVSDP_EXPLAIN_ATTR_REASON = 13, /* string */
+	OVSDP_EXPLAIN_ATTR_TEXT = 14 /* string */
+};
+#define OVSDP_EXPLAIN_ATTR_MAX 14
+
+/* What a fault does: OVSDP_FAULT_ATTR_EFFECT. */
+enum ovsdp_fault_effect {
+	/* A request is refused with ERRNO and TEXT; its handler does not run */
+	OVSDP_FAULT_EFFECT_FAIL = 1,
+	/* A request is handled DELAY_MS later, and what the handle sends after it behind it */
+	OVSDP_FAULT_EFFECT_DELAY = 2,
+	/* A request waits until FAULT_RELEASE, or until the fault is removed */
+	OVSDP_FAULT_EFFECT_HOLD = 3,
+	/* A notification or upcall is not delivered, and nobody is told that it was lost */
+	OVSDP_FAULT_EFFECT_DROP = 4,
+	/* As if a notification or upcall had found no room in the queue: the next read is
+	 * ENOBUFS */
+	OVSDP_FAULT_EFFECT_OVERFLOW = 5,
+	/* A dump ends after SIZE objects, with ERRNO in its NLMSG_DONE, or 0 */
+	OVSDP_FAULT_EFFECT_CUT_DUMP = 6,
+	OVSDP_FAULT_EFFECT_TRUNCATE = 7, /* A reply has SIZE bytes of what it would have */
+	/* The handle's queue is emptied, and takes nothing more; reads fail with ENOTCONN */
+	OVSDP_FAULT_EFFECT_CLOSE_QUEUE = 8,
+	/* From this request on the handle is answered nothing for DELAY_MS; then all of it */
+	OVSDP_FAULT_EFFECT_STALL = 9
+};
+
+/* Attributes of OVSDP_CMD_FAULT_NEW, _DEL, _GET and _RELEASE. */
+enum ovsdp_fault_attr {
+	OVSDP_FAULT_ATTR_UNSPEC = 0,
+	OVSDP_FAULT_ATTR_ID = 1, /* __u32 */
+	OVSDP_FAULT_ATTR_FAMILY = 2, /* string */
+	OVSDP_FAULT_ATTR_COMMAND = 3, /* string: A command's name, such as OVS_FLOW_CMD_NEW */
+	/* string: TRANSACT, WRITE, READ, STREAM, READ_EVENT or READ_PACKET */
+	OVSDP_FAULT_ATTR_OPERATION = 4,
+	OVSDP_FAULT_ATTR_PID = 5, /* __u32 */
+	OVSDP_FAULT_ATTR_PROCESS = 6, /* __u32 */
+	OVSDP_FAULT_ATTR_PROCESS_NAME = 7, /* string */
+	OVSDP_FAULT_ATTR_DATAPATH = 8, /* __u32: dp_ifindex */
+	OVSDP_FAULT_ATTR_NTH = 9, /* __u32: only the n-th that matches all else, counted from 1 */
+	OVSDP_FAULT_ATTR_EVERY = 10, /* __u32: only each n-th */
+	OVSDP_FAULT_ATTR_TIMES = 11, /* __u32: at most so often */
+	OVSDP_FAULT_ATTR_PROBABILITY = 12, /* __u32: of 2**32 - 1 */
+	/* __u64: of the chance: with the same one the same happens again; NEW replies the one
+	 * it chose */
+	OVSDP_FAULT_ATTR_SEED = 13,
+	OVSDP_FAULT_ATTR_EFFECT = 14, /* __u8 */
+	OVSDP_FAULT_ATTR_ERRNO = 15, /* __u32 */
+	OVSDP_FAULT_ATTR_TEXT = 16, /* string */
+	OVSDP_FAULT_ATTR_DELAY_MS = 17, /* __u32 */
+	OVSDP_FAULT_ATTR_SIZE = 18, /* __u32 */
+	/* __u64: how often all but NTH, EVERY, TIMES and PROBABILITY matched */
+	OVSDP_FAULT_ATTR_MATCHED = 19,
+	OVSDP_FAULT_ATTR_APPLIED = 20, /* __u64 */
+	OVSDP_FAULT_ATTR_HELD = 21 /* __u32: requests that wait now */
+};
+#define OVSDP_FAULT_ATTR_MAX 21
+
 #endif /* OVS_DATAPATH_H */

@@ -1,0 +1,17 @@
+"""The family `ovsdp_control`: see inside the daemon, and make it fail on purpose.
+
+The file system of live state, `ovsdp-cuse trace`, `record`, `explain` and `fault` use these
+commands, and nothing that others could not use. Each concern has a module with its commands.
+"""
+
+from __future__ import annotations
+
+from ovsdp_cuse.families import state
+from ovsdp_cuse.families.registry import Family
+from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
+
+FAMILY = Family(
+    schema=OVSDP_CONTROL,
+    summary="the daemon's state, traces, explanations and faults",
+    commands=(*state.COMMANDS,),
+)
