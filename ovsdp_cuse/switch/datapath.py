@@ -93,7 +93,8 @@ class Datapath:
         self.flows = FlowTable(self.settings.masks_cache_size)
         self.meters = MeterTable()
         self.now_ms = switch.clock()
-        self.send_upcall = UpcallDispatch(self, switch).send
+        self.upcalls = UpcallDispatch(self, switch)
+        self.send_upcall = self.upcalls.send
         self._switch = switch
         self._queued: dict[Port, None] = {}
         self._microflows = Microflows()
@@ -149,6 +150,13 @@ class Datapath:
         flow = self._lookup(packet)
         if flow is not None:
             self._hit(flow, packet)
+
+    def remembered(self, port: int, packet: Packet) -> Flow | None:
+        """The flow that packets like this one, received by a port, go to without a look-up.
+
+        Nothing is counted or changed. The packet lies in memory as a port's does.
+        """
+        return self._microflows.peek(port, packet)
 
     def transmit(self, port: Port, packet: Packet) -> None:
         """Give a packet to a port, which may queue it until the batch ends."""

@@ -167,6 +167,13 @@ class FlowTable:
         self.mask_hit += visited
         return None
 
+    def remembered(self, key: int, packet_hash: int) -> Flow | None:
+        """What the cache alone would answer to `lookup`; nothing is counted."""
+        flow = self._cache[packet_hash % len(self._cache)]
+        if flow is not None and key & flow.mask.bits == flow.key and flow.place >= 0:
+            return flow
+        return None
+
     def lookup_any(self, key: int) -> Flow | None:
         """A flow that matches a key, for requests: no statistics, no cache."""
         for mask in self._masks:

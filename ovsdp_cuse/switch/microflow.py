@@ -72,6 +72,11 @@ class Microflows:
         """Forget the cache of a port."""
         del self._caches[port]
 
+    def peek(self, port: int, packet: Packet) -> Flow | None:
+        """What the cache of a port knows of a packet, which stays as it is."""
+        entry = self._caches[port].lookup(packet.buffer, packet.start, packet.end - packet.start)
+        return None if entry is None else entry.flow
+
     def clear(self) -> None:
         """Forget all entries, which may keep flows that are gone alive."""
         for cache in self._caches.values():

@@ -58,9 +58,14 @@ ALWAYS = 0xFFFFFFFF
 """The probability of a sample that is always taken."""
 
 
-def compile_actions(actions: Sequence[Action], board: Switchboard) -> Program:
-    """What runs these (validated) actions on the packets of a datapath."""
-    body = _Compiler(board).body(actions, is_nested=False)
+def compile_actions(
+    actions: Sequence[Action], board: Switchboard, compiler: Compiler | None = None
+) -> Program:
+    """What runs these (validated) actions on the packets of a datapath.
+
+    compiler: one for the same board that does more than run them.
+    """
+    body = (compiler or Compiler(board)).body(actions, is_nested=False)
     if not _is_deep(actions):
         return body
     run = board.execution.run
@@ -73,7 +78,7 @@ def compile_actions(actions: Sequence[Action], board: Switchboard) -> Program:
 
 def execute_actions(actions: Sequence[Action], board: Switchboard, packet: Packet) -> None:
     """Run (validated) actions once; raises Failed where one of them fails."""
-    failure = board.execution.run(_Compiler(board).body(actions), packet)
+    failure = board.execution.run(Compiler(board).body(actions), packet)
     if failure is not None:
         raise failure
 
@@ -104,12 +109,26 @@ def _gives(action: Action) -> bool:
     return False
 
 
+def runs_in_place(action: Action) -> Sequence[Action] | None:
+    """The list of an action which, if it is the last of its list, is as if it stood there."""
+    match action:
+        case Clone(actions):
+            return actions
+        case Sample(probability, actions) if probability == ALWAYS:
+            return actions
+    return None
+
+
 def _nothing(packet: Packet) -> None:
     """The end of a list that has sent the packet."""
 
 
-class _Compiler:
-    """Makes steps for one switchboard."""
+class Compiler:
+    """Makes steps for one switchboard.
+
+    Who wants to know what becomes of a packet overrides what makes lists and steps (rehearsal.py).
+    So the steps of others, which are on the way of each packet, need not ask whether anybody does.
+    """
 
     def __init__(self, board: Switchboard) -> None:
         self._board = board
@@ -127,7 +146,7 @@ class _Compiler:
         by default. A list inside another raises Failed.
         """
         end = end or self._counter(DropReason.NO_ACTIONS)
-        *rest, last = _unfolded(actions) or (None,)
+        *rest, last = self._unfold(actions) or (None,)
         if any(action is not None and _gives(action) for action in rest):
             end = _nothing
         finish = self._last(last, end) if last is not None else None
@@ -139,6 +158,13 @@ class _Compiler:
                 rest.append(last)
         steps = [self._step(action) for action in rest if action is not None]
         return self._sequence(steps, finish, is_nested) if steps else finish
+
+    def _unfold(self, actions: Sequence[Action]) -> list[Action]:
+        """A list whose last is no clone, nor a sample that is always taken: they run in place."""
+        unfolded = list(actions)
+        while unfolded and (inner := runs_in_place(unfolded[-1])) is not None:
+            unfolded[-1:] = inner
+        return unfolded
 
     def _sequence(self, steps: list[Step], finish: Program, is_nested: bool) -> Program:
         drops = self._drops
@@ -361,19 +387,6 @@ class _Compiler:
             return True
 
         return step
-
-
-def _unfolded(actions: Sequence[Action]) -> list[Action]:
-    """A list without a clone, or a sample that is always taken, as its last: that runs in place."""
-    unfolded = list(actions)
-    while unfolded:
-        last = unfolded[-1]
-        if not isinstance(last, Clone | Sample):
-            break
-        if isinstance(last, Sample) and last.probability != ALWAYS:
-            break
-        unfolded[-1:] = last.actions
-    return unfolded
 
 
 def _trunc(max_len: int) -> Step:

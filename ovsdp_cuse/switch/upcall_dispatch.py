@@ -34,14 +34,10 @@ class UpcallDispatch:
         A packet that is still to be segmented becomes an upcall for each segment.
         """
         datapath = self._datapath
-        packet = upcall.packet
-        port = datapath.ports.get(IN_PORT.get(packet.key)) or datapath.local
-        if datapath.settings.user_features & DISPATCH_UPCALL_PER_CPU:
-            upcall.pid = self._cpu_pid(packet)
-        elif upcall.is_miss:
-            upcall.pid = _port_pid(port, packet)
+        port = self._port(upcall.packet)
         try:
-            sent = upcall.pid != 0 and all(map(self._send, _complete(upcall)))
+            upcalls = self.prepare(upcall)
+            sent = bool(upcalls) and all(map(self._send, upcalls))
         except OffloadError:
             sent = False
         if sent:
@@ -50,6 +46,22 @@ class UpcallDispatch:
             port.upcall_failures += 1
             datapath.counters.lost += 1
         return sent
+
+    def prepare(self, upcall: Upcall) -> list[Upcall]:
+        """What is to be sent of an upcall, which gets its PID; nothing where nobody is to have it.
+
+        Nothing is sent or counted. Raises OffloadError where the frame cannot be finished.
+        """
+        packet = upcall.packet
+        if self._datapath.settings.user_features & DISPATCH_UPCALL_PER_CPU:
+            upcall.pid = self._cpu_pid(packet)
+        elif upcall.is_miss:
+            upcall.pid = _port_pid(self._port(packet), packet)
+        return _complete(upcall) if upcall.pid else []
+
+    def _port(self, packet: Packet) -> Port:
+        datapath = self._datapath
+        return datapath.ports.get(IN_PORT.get(packet.key)) or datapath.local
 
     def _send(self, upcall: Upcall) -> bool:
         return self._switch.send_upcall(self._datapath.index, upcall)
