@@ -56,6 +56,7 @@ class Dispatcher:
         context.switch.send_upcall = UpcallSender(context)
         context.switch.on_failure = _log_failure()
         context.ports.events = PortFollower(context)
+        context.faults.bind(context)
         self._tap = tap
         stream = StreamDoor(context, tap)
         self.ioctl = DeviceDoor(context, tap).ioctl

@@ -6,12 +6,12 @@ commands, and nothing that others could not use. Each concern has a module with 
 
 from __future__ import annotations
 
-from ovsdp_cuse.families import state
+from ovsdp_cuse.families import fault_control, state
 from ovsdp_cuse.families.registry import Family
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 
 FAMILY = Family(
     schema=OVSDP_CONTROL,
     summary="the daemon's state, traces, explanations and faults",
-    commands=(*state.COMMANDS,),
+    commands=(*state.COMMANDS, *fault_control.COMMANDS),
 )

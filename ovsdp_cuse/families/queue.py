@@ -63,12 +63,16 @@ class Queue:
         """
         cost = len(datagram) + OVERHEAD
         if self.congested or (self.bytes and self.bytes + cost > self.limit):
-            self.dropped += 1
-            if self._tells_overruns and not self.congested:
-                self.congested = self.overrun = True
+            self.refuse()
             return False
         self.append_promised(kind, datagram)
         return True
+
+    def refuse(self) -> None:
+        """Drop a datagram as `append` does one that finds no room."""
+        self.dropped += 1
+        if self._tells_overruns and not self.congested:
+            self.congested = self.overrun = True
 
     def append_promised(self, kind: Kind, datagram: bytes) -> None:
         """Queue a datagram whatever room there is."""
@@ -108,8 +112,13 @@ class Queue:
             self.congested = False
 
     def take_overrun(self) -> bool:
-        """Whether datagrams were lost since the last call that said so."""
+        """Whether datagrams were lost since the last call that said so.
+
+        Where nothing waits any more, what is told ends the congestion, too: no read will.
+        """
         overrun, self.overrun = self.overrun, False
+        if not self.bytes:
+            self.congested = False
         return overrun
 
     def clear(self) -> None:

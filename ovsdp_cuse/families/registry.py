@@ -77,6 +77,13 @@ class Command:
     validates_dump: bool = False
     summary: str = ""
 
+    def carried_by(self) -> Iterator[DeviceOperation]:
+        """What may carry it."""
+        allowed = self.operations
+        if DeviceOperation.TRANSACT in allowed:
+            allowed |= DeviceOperation.STREAM
+        return (operation for operation in DeviceOperation if operation in allowed)
+
     def operation_flags(self, has_policy: bool) -> OperationFlag:
         """What CTRL_ATTR_OP_FLAGS says of this command (GENL_*)."""
         flags = OperationFlag(0)
@@ -104,17 +111,13 @@ class Family:
     def __post_init__(self) -> None:
         routes: dict[tuple[int, DeviceOperation], Command] = {}
         for command in self.commands:
-            allowed = command.operations
-            if DeviceOperation.TRANSACT in allowed:
-                allowed |= DeviceOperation.STREAM
-            for operation in DeviceOperation:
-                if operation in allowed:
-                    other = routes.setdefault((command.number, operation), command)
-                    if other is not command:
-                        raise RegistryError(
-                            f"{self.schema.name}: {command.name} and {other.name} are both command "
-                            f"{command.number} by {operation.name}"
-                        )
+            for operation in command.carried_by():
+                other = routes.setdefault((command.number, operation), command)
+                if other is not command:
+                    raise RegistryError(
+                        f"{self.schema.name}: {command.name} and {other.name} are both command "
+                        f"{command.number} by {operation.name}"
+                    )
         object.__setattr__(self, "routes", routes)
 
     def operations(self) -> Iterator[tuple[int, OperationFlag]]:

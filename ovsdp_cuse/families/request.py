@@ -8,6 +8,7 @@ from errno import ENODEV
 from typing import TYPE_CHECKING
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families.faults import Fault, Faults
 from ovsdp_cuse.families.information import Information
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
 from ovsdp_cuse.switch.datapath import Datapath
@@ -15,7 +16,7 @@ from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.family import Message
-from ovsdp_cuse.wire.netlink import OvsMessageHeader
+from ovsdp_cuse.wire.netlink import NLM_F_DUMP, OvsMessageHeader
 
 if TYPE_CHECKING:
     from ovsdp_cuse.families.session import Session, SessionTable
@@ -29,6 +30,7 @@ class Context:
     registry: Registry
     sessions: SessionTable
     information: Information = field(default_factory=Information)
+    faults: Faults = field(default_factory=Faults)
 
     @property
     def ports(self) -> PortProvider:
@@ -44,7 +46,7 @@ class Request:
     replaced by the default datapath's where the command needs one. data: the whole message.
     invalid: what is wrong with a value among the attributes, which a handler never sees.
     operation: how it came; None through the stream door. out_size: bytes of the client's reply
-    buffer, None where a reply has no such limit.
+    buffer, None where a reply has no such limit. fault: what is to go wrong with it on purpose.
     """
 
     context: Context
@@ -58,6 +60,12 @@ class Request:
     invalid: DatapathError | None = None
     operation: DeviceOperation | None = None
     out_size: int | None = None
+    fault: Fault | None = None
+
+    @property
+    def is_dump(self) -> bool:
+        """Whether all objects are asked for."""
+        return self.header.flags & NLM_F_DUMP == NLM_F_DUMP
 
     def datapath(self) -> Datapath:
         """The datapath that `dp_ifindex` names; ENODEV where there is none."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from errno import EADDRINUSE, EAGAIN, EBADF, EBUSY, EINVAL, EMSGSIZE, ENFILE, ENOBUFS
-from select import POLLERR, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+from errno import EADDRINUSE, EAGAIN, EBADF, EBUSY, EINVAL, EMSGSIZE, ENFILE, ENOBUFS, ENOTCONN
+from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
 
 import trio
 
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dump import Dump
+from ovsdp_cuse.families.faults import Faults
 from ovsdp_cuse.families.process import command_of
 from ovsdp_cuse.families.queue import Kind, Queue
 from ovsdp_cuse.families.registry import MulticastGroup
 from ovsdp_cuse.wire.control import SocketAttr
+from ovsdp_cuse.wire.fault import FaultEffect
 from ovsdp_cuse.wire.netlink import NETLINK_GENERIC
 
 PID_MODULUS = 2**32
@@ -32,6 +34,9 @@ FIRST_DUMP_PART = 3776
 LARGEST_DUMP_PART = 32448
 """Bytes of a dump's part in a queue: a page, then what the reader's buffer holds, at most 32 KiB,
 each less the 320 bytes of overhead that the kernel's socket buffers have (netlink_dump())."""
+
+_OPERATIONS = {Kind.EVENT: "NOTIFICATION", Kind.PACKET: "UPCALL"}
+"""What a fault calls the giving of a datagram."""
 
 
 class Access(IntFlag):
@@ -89,6 +94,8 @@ class Session:
         self.errors = 0
         self.events = 0
         self.upcalls = 0
+        self.shut = False
+        """Whether a fault has closed the queue: it takes nothing, and reads fail."""
         self.closed = False
         self.on_readable: Callable[[], None] | None = None
         """Called, once, when the next datagram arrives; the device arms it for poll."""
@@ -97,7 +104,7 @@ class Session:
 
     def put(self, kind: Kind, datagram: bytes) -> bool:
         """Queue a datagram and wake who waits; False if there was no room for it."""
-        if self.closed:
+        if self.closed or self.shut:
             return False
         accepted = self.queue.append(kind, datagram)
         if accepted or self.queue.overrun:
@@ -111,13 +118,16 @@ class Session:
             events |= POLLIN | POLLRDNORM
         if self.queue.overrun:
             events |= POLLERR
+        if self.shut:
+            events |= POLLIN | POLLRDNORM | POLLERR | POLLHUP
         return events
 
     async def read(self, size: int, nonblocking: bool) -> bytes:
         """The next datagram, for read(2).
 
-        Waits for one, unless `nonblocking`: EAGAIN. Raises ENOBUFS once after an overrun, and
-        EMSGSIZE where the datagram has more than `size` bytes; then it stays in the queue.
+        Waits for one, unless `nonblocking`: EAGAIN. Raises ENOBUFS once after an overrun, ENOTCONN
+        where the queue was shut, and EMSGSIZE where the datagram has more than `size` bytes; then
+        it stays in the queue.
         """
         self._largest_read = max(self._largest_read, size)
         while True:
@@ -154,11 +164,17 @@ class Session:
         return datagram
 
     def take_kept(self, size: int) -> bytes:
-        """The reply that an ioctl could not give; b"" where there is none, EMSGSIZE as `read`."""
+        """The reply that an ioctl could not give; b"" where there is none.
+
+        Raises EMSGSIZE and ENOTCONN as `read` does.
+        """
+        self._raise_shut()
         return self._take(Kind.KEPT, size)
 
     def keep(self, reply: bytes) -> None:
         """Keep a reply that did not fit its ioctl; an older one is forgotten."""
+        if self.shut:
+            return
         self.queue.keep(reply)
         self._wake()
 
@@ -166,10 +182,12 @@ class Session:
         """Return when a datagram of this kind waits, or some were lost.
 
         Raises EBUSY where another request waits for the same, EAGAIN on a handle that was opened
-        with O_NONBLOCK. The wait does not count as a running request.
+        with O_NONBLOCK, ENOTCONN where the queue was shut. The wait does not count as a running
+        request.
         """
         if kind in self.pending:
             raise DatapathError(EBUSY, f"another request waits for {kind.name} on this handle")
+        self._raise_shut()
         if self._has(kind):
             return
         if self.nonblocking:
@@ -183,7 +201,12 @@ class Session:
             self.pending.discard(kind)
 
     def start_stream_dump(self, dump: Dump) -> None:
-        """Queue the first part of a dump; EBUSY while one runs, ENOBUFS where the queue is full."""
+        """Queue the first part of a dump; EBUSY while one runs, ENOBUFS where the queue is full.
+
+        A queue that was shut takes none of it.
+        """
+        if self.shut:
+            return
         if self.stream_dump is not None:
             raise DatapathError(EBUSY, "a dump is running on this handle")
         if self.queue.bytes >= self.queue.limit:
@@ -197,6 +220,18 @@ class Session:
         if dump is not None and self.queue.bytes <= self.queue.limit // 2:
             self._queue_dump_part(dump)
 
+    def overflow(self) -> None:
+        """Drop a datagram as if there were no room for it."""
+        self.queue.refuse()
+        self._wake()
+
+    def shut_queue(self) -> None:
+        """Empty the queue for good; who waits for it is told (ENOTCONN)."""
+        self.shut = True
+        self.queue.clear()
+        self.stream_dump = None
+        self._wake()
+
     def close(self) -> None:
         """End whatever the handle had: queue, dumps, waits."""
         self.closed = True
@@ -207,11 +242,16 @@ class Session:
         self._arrivals.unpark_all()
 
     def raise_overrun(self) -> None:
-        """Raise ENOBUFS once after an overrun."""
+        """Raise ENOBUFS once after an overrun, and ENOTCONN where the queue was shut."""
+        self._raise_shut()
         if self.queue.overrun and self.queue.take_overrun():
             raise DatapathError(
                 ENOBUFS, f"datagrams were dropped; {self.queue.dropped} since the handle was opened"
             )
+
+    def _raise_shut(self) -> None:
+        if self.shut:
+            raise DatapathError(ENOTCONN, "a fault has closed the handle's queue")
 
     def _take(self, kind: Kind, size: int) -> bytes:
         datagram = self.queue.peek(kind)
@@ -249,6 +289,7 @@ class Session:
         await self._arrivals.park()
         if self.closed:
             raise DatapathError(EBADF, "the handle was closed")
+        self._raise_shut()
 
 
 class SessionTable:
@@ -269,6 +310,8 @@ class SessionTable:
         self.queue_limit = queue_limit
         self.queue_maximum = max(queue_maximum, queue_limit)
         self.lost_upcalls = 0
+        self.faults: Faults | None = None
+        """What may act on notifications and upcalls; None while there is no fault at all."""
         self._next_pid = first_pid % PID_MODULUS
         self._by_pid: dict[int, Session] = {}
         self._members: dict[int, dict[int, Session]] = {}
@@ -348,14 +391,17 @@ class SessionTable:
         members = self._members.get(group)
         if members:
             for session in list(members.values()):
-                if session is not exclude and session.put(Kind.EVENT, datagram):
-                    session.events += 1
+                if session is not exclude:
+                    self._give(session, Kind.EVENT, datagram)
 
     def upcall(self, pid: int, datagram: bytes) -> bool:
         """Give an upcall to who receives those for `pid`; False, and counted, where it is lost."""
         session = self._by_pid.get(pid)
-        if session is not None and session.receives_packets and session.put(Kind.PACKET, datagram):
-            session.upcalls += 1
+        if (
+            session is not None
+            and session.receives_packets
+            and self._give(session, Kind.PACKET, datagram)
+        ):
             return True
         self.lost_upcalls += 1
         return False
@@ -372,3 +418,20 @@ class SessionTable:
         if session is not None and session.queue.congested:
             session.queue.dropped += 1
         return False
+
+    def _give(self, session: Session, kind: Kind, datagram: bytes) -> bool:
+        """Queue a notification or upcall; whether it counts as delivered, which a fault decides."""
+        if self.faults is not None:
+            fault = self.faults.find_unasked(session, _OPERATIONS[kind], datagram)
+            if fault is not None and fault.effect is FaultEffect.DROP:
+                return True
+            if fault is not None and fault.effect is FaultEffect.OVERFLOW:
+                session.overflow()
+                return False
+        if not session.put(kind, datagram):
+            return False
+        if kind is Kind.PACKET:
+            session.upcalls += 1
+        else:
+            session.events += 1
+        return True
