@@ -26,7 +26,7 @@ from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.dispatch import Ioctl
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
 from ovsdp_cuse.wire.action_attributes import OVS_ACTION_ATTR_DROP, ActionAttr
-from ovsdp_cuse.wire.actions import ACTIONS, ActionList, MaskedKey, Shown
+from ovsdp_cuse.wire.actions import ACTIONS, ActionList, MaskedKey
 from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.ct_limit import ZONE_LIMIT, ZoneLimits
 from ovsdp_cuse.wire.exact import Fields, Scalar
@@ -139,6 +139,10 @@ def attributes(family: Family) -> str:
     taken: dict[AttributeSet, list[str]] = {}
     for command in family.commands:
         taken.setdefault(schema.attributes_of(command.number), []).append(command.name)
+    served = {command.number for command in family.commands}
+    for number, found in schema.attributes_by_command.items():
+        if number not in served:  # it is what a group is told
+            taken.setdefault(found, []).append(schema.command_name(number))
     told = [] if schema.attributes in taken else [(schema.attributes, "replies and notifications")]
     sets = told + [(found, ", ".join(f"`{n}`" for n in names)) for found, names in taken.items()]
     parts = []
@@ -197,9 +201,9 @@ def _tables_in(attribute_set: AttributeSet, told: set[str]) -> Iterator[str]:
 
 
 def _inner(value: Value) -> Value:
-    """What a value is under what only says how it is taken or shown, or that there are many."""
+    """What a value is under what only says how it is taken, or that there are many."""
     match value:
-        case NestedArray(element=inner) | Unparsed(inner=inner) | Shown(inner=inner):
+        case NestedArray(element=inner) | Unparsed(inner=inner):
             return _inner(inner)
     return value
 
@@ -236,7 +240,7 @@ def describe(value: Value) -> str:
             return _structure(ZONE_LIMIT, many=True)
         case NestedArray(element=element):
             return f"array by index of: {describe(element)}"
-        case Unparsed(inner=inner) | Shown(inner=inner):
+        case Unparsed(inner=inner):
             return describe(inner)
         case ActionList():
             return "[actions](#actions)"

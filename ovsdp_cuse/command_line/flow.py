@@ -10,15 +10,14 @@ import click
 
 from ovsdp_cuse.client import Device
 from ovsdp_cuse.command_line.documents import attributes_document
-from ovsdp_cuse.command_line.flow_text import match_text
 from ovsdp_cuse.command_line.options import talks_to_device
 from ovsdp_cuse.command_line.requests import find_datapath
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
-from ovsdp_cuse.wire.actions import ACTIONS
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd, FlowStats
 from ovsdp_cuse.wire.key import KEY, KEY_ATTRIBUTES
+from ovsdp_cuse.wire.text.flow import FlowText
 
 JSON_SHAPE = """
 
@@ -34,16 +33,16 @@ where a TIME is in milliseconds of CLOCK_MONOTONIC.
 def document(message: Message) -> dict[str, Any]:
     """A flow in JSON, as JSON_SHAPE shows it."""
     attributes = message.attributes
-    key = KEY.decode(attributes.get(FlowAttr.KEY, b""), False)
-    mask = KEY.decode(attributes.get(FlowAttr.MASK, b""), False)
+    key, mask = attributes.get(FlowAttr.KEY, b""), attributes.get(FlowAttr.MASK, b"")
+    text = FlowText()
     stats: FlowStats = attributes.get(FlowAttr.STATS, FlowStats(0, 0))
     ufid: bytes | None = attributes.get(FlowAttr.UFID)
     return {
         "ufid": None if ufid is None else ufid.hex(),
-        "match": match_text(key, mask),
-        "actions": ACTIONS.format(ACTIONS.decode(attributes.get(FlowAttr.ACTIONS, b""), False)),
-        "key": attributes_document(KEY_ATTRIBUTES, key),
-        "mask": attributes_document(KEY_ATTRIBUTES, mask),
+        "match": text.key(key, mask),
+        "actions": text.actions(attributes.get(FlowAttr.ACTIONS, b"")),
+        "key": attributes_document(KEY_ATTRIBUTES, KEY.decode(key, False)),
+        "mask": attributes_document(KEY_ATTRIBUTES, KEY.decode(mask, False)),
         "packets": stats.n_packets,
         "bytes": stats.n_bytes,
         "used_ms": attributes.get(FlowAttr.USED),
@@ -62,7 +61,7 @@ def _ago(used_ms: int | None) -> str:
     help="Show the flows of the datapath DP.\n\n"
     "A match leaves out what may be anything, and shows a mask behind what is matched in part. "
     "Actions are in the order in which they are done; a number is a port that the packet is sent "
-    "to." + JSON_SHAPE,
+    "to. Both are spelled as 'ovs-dpctl dump-flows' spells them." + JSON_SHAPE,
 )
 @click.argument("datapath", metavar="DP")
 @talks_to_device(FLOW.attributes, read_only=True)
@@ -78,7 +77,7 @@ def flow_show(device: Device, as_json: bool, datapath: str) -> None:
             ("match", "actions", "packets", "bytes", "used"),
             [
                 (
-                    flow["match"] or "any packet",
+                    flow["match"],
                     flow["actions"],
                     flow["packets"],
                     flow["bytes"],

@@ -7,12 +7,10 @@ say itself what is wrong with it, and a trace wants to show it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from enum import IntEnum
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from ovsdp_cuse.errors import DatapathError, LayoutError
-from ovsdp_cuse.wire import action_text as text
 from ovsdp_cuse.wire.action_attributes import (
     ADD_MPLS,
     HASH,
@@ -39,6 +37,7 @@ from ovsdp_cuse.wire.attributes import (
 from ovsdp_cuse.wire.exact import Fields, Scalar
 from ovsdp_cuse.wire.key import KEY_ATTRIBUTES
 from ovsdp_cuse.wire.structure import FixedStruct
+from ovsdp_cuse.wire.text.actions import actions_text
 from ovsdp_cuse.wire.values import Binary, Flag, PolicyType, Value, u16, u32
 
 
@@ -47,24 +46,6 @@ class Masked(NamedTuple):
 
     value: Any
     mask: Any
-
-
-class Shown(Value):
-    """A value, and how its action is written."""
-
-    def __init__(self, inner: Value, show: Callable[[Any], str]) -> None:
-        super().__init__()
-        self.inner = inner
-        self._show = show
-
-    def decode(self, payload: bytes, strict: bool) -> Any:
-        return self.inner.decode(payload, strict)
-
-    def encode(self, obj: Any) -> bytes:
-        return self.inner.encode(obj)
-
-    def format(self, obj: Any) -> str:
-        return self._show(obj)
 
 
 class MaskedKey(Value):
@@ -131,23 +112,7 @@ class ActionList(Value):
         )
 
     def format(self, obj: Any) -> str:
-        if isinstance(obj, bytes):
-            return obj.hex()
-        # The kernel's way to drop a packet is to do nothing with it.
-        return ",".join(self._format_one(*action) for action in obj) or "drop"
-
-    def _format_one(self, number: int, value: Any) -> str:
-        if number not in self.table or isinstance(value, bytes):
-            return f"action{number}({value.hex()})"
-        return self.table[number].format(value)
-
-
-def _named(name: str, inner: Value) -> Shown:
-    return Shown(inner, lambda obj: f"{name}({inner.format(obj)})")
-
-
-def _only(name: str) -> Shown:
-    return Shown(Flag(), lambda _obj: name)
+        return actions_text(obj if isinstance(obj, bytes) else self.encode(obj))
 
 
 _NAT: Final = AttributeSet(
@@ -182,75 +147,46 @@ _CT: Final = AttributeSet(
 
 _FLAT: Final[dict[int, Value]] = {
     ActionAttr.OUTPUT: Scalar("=I"),
-    ActionAttr.USERSPACE: Shown(Nested(USERSPACE), text.userspace),
-    ActionAttr.SET: Shown(Nested(KEY_ATTRIBUTES), text.set_key),
-    ActionAttr.PUSH_VLAN: Shown(Fields(PUSH_VLAN), text.push_vlan),
-    ActionAttr.POP_VLAN: _only("pop_vlan"),
-    ActionAttr.RECIRC: _named("recirc", Scalar("=I", hex)),
-    ActionAttr.HASH: Shown(Fields(HASH), text.hash_),
-    ActionAttr.PUSH_MPLS: Shown(Fields(PUSH_MPLS), text.push_mpls),
-    ActionAttr.POP_MPLS: Shown(Scalar("!H"), "pop_mpls(eth_type={:#x})".format),
-    ActionAttr.SET_MASKED: Shown(MaskedKey(), text.set_masked),
-    ActionAttr.CT: Shown(Nested(_CT), text.ct),
-    ActionAttr.TRUNC: _named("trunc", Scalar("=I")),
-    ActionAttr.PUSH_ETH: Shown(Fields(PUSH_ETH), text.push_eth),
-    ActionAttr.POP_ETH: _only("pop_eth"),
-    ActionAttr.CT_CLEAR: _only("ct_clear"),
-    ActionAttr.PUSH_NSH: _named("push_nsh", Nested(KEY_ATTRIBUTES)),
-    ActionAttr.POP_NSH: _only("pop_nsh"),
-    ActionAttr.METER: _named("meter", Scalar("=I")),
-    ActionAttr.ADD_MPLS: Shown(Fields(ADD_MPLS), text.add_mpls),
-    OVS_ACTION_ATTR_DROP: _named("drop", Scalar("=I")),
+    ActionAttr.USERSPACE: Nested(USERSPACE),
+    ActionAttr.SET: Nested(KEY_ATTRIBUTES),
+    ActionAttr.PUSH_VLAN: Fields(PUSH_VLAN),
+    ActionAttr.POP_VLAN: Flag(),
+    ActionAttr.RECIRC: Scalar("=I", hex),
+    ActionAttr.HASH: Fields(HASH),
+    ActionAttr.PUSH_MPLS: Fields(PUSH_MPLS),
+    ActionAttr.POP_MPLS: Scalar("!H"),
+    ActionAttr.SET_MASKED: MaskedKey(),
+    ActionAttr.CT: Nested(_CT),
+    ActionAttr.TRUNC: Scalar("=I"),
+    ActionAttr.PUSH_ETH: Fields(PUSH_ETH),
+    ActionAttr.POP_ETH: Flag(),
+    ActionAttr.CT_CLEAR: Flag(),
+    ActionAttr.PUSH_NSH: Nested(KEY_ATTRIBUTES),
+    ActionAttr.POP_NSH: Flag(),
+    ActionAttr.METER: Scalar("=I"),
+    ActionAttr.ADD_MPLS: Fields(ADD_MPLS),
+    OVS_ACTION_ATTR_DROP: Scalar("=I"),
 }
 
 
 def _nested(inner: Value) -> dict[int, Value]:
     """The actions that hold actions, which are lists of `inner`."""
-
-    def sample(obj: Any) -> str:
-        probability = 100 * obj.get(SampleAttr.PROBABILITY, 0) / 0xFFFFFFFF
-        return f"sample(sample={probability:.1f}%,actions({show(obj, SampleAttr.ACTIONS)}))"
-
-    def check_pkt_len(obj: Any) -> str:
-        return (
-            f"check_pkt_len(size={obj.get(CheckPktLenAttr.PKT_LEN)}"
-            f",gt({show(obj, CheckPktLenAttr.ACTIONS_IF_GREATER)})"
-            f",le({show(obj, CheckPktLenAttr.ACTIONS_IF_LESS_EQUAL)}))"
-        )
-
-    def dec_ttl(obj: Any) -> str:
-        return f"dec_ttl(le_1({show(obj, DecTtlAttr.ACTION)}))"
-
-    def show(obj: Any, number: IntEnum) -> str:
-        return inner.format(obj[number]) if number in obj else ""
-
+    sample = AttributeSet(
+        "OVS_SAMPLE_ATTR", {SampleAttr.PROBABILITY: u32(), SampleAttr.ACTIONS: inner}
+    )
+    check_pkt_len = AttributeSet(
+        "OVS_CHECK_PKT_LEN_ATTR",
+        {
+            CheckPktLenAttr.PKT_LEN: u16(),
+            CheckPktLenAttr.ACTIONS_IF_GREATER: inner,
+            CheckPktLenAttr.ACTIONS_IF_LESS_EQUAL: inner,
+        },
+    )
     return {
-        ActionAttr.CLONE: _named("clone", inner),
-        ActionAttr.SAMPLE: Shown(
-            Nested(
-                AttributeSet(
-                    "OVS_SAMPLE_ATTR",
-                    {SampleAttr.PROBABILITY: u32(), SampleAttr.ACTIONS: inner},
-                )
-            ),
-            sample,
-        ),
-        ActionAttr.CHECK_PKT_LEN: Shown(
-            Nested(
-                AttributeSet(
-                    "OVS_CHECK_PKT_LEN_ATTR",
-                    {
-                        CheckPktLenAttr.PKT_LEN: u16(),
-                        CheckPktLenAttr.ACTIONS_IF_GREATER: inner,
-                        CheckPktLenAttr.ACTIONS_IF_LESS_EQUAL: inner,
-                    },
-                )
-            ),
-            check_pkt_len,
-        ),
-        ActionAttr.DEC_TTL: Shown(
-            Nested(AttributeSet("OVS_DEC_TTL_ATTR", {DecTtlAttr.ACTION: inner})), dec_ttl
-        ),
+        ActionAttr.CLONE: inner,
+        ActionAttr.SAMPLE: Nested(sample),
+        ActionAttr.CHECK_PKT_LEN: Nested(check_pkt_len),
+        ActionAttr.DEC_TTL: Nested(AttributeSet("OVS_DEC_TTL_ATTR", {DecTtlAttr.ACTION: inner})),
     }
 
 

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from errno import EINVAL
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final
 
 from ovsdp_cuse.errors import DatapathError
@@ -37,12 +36,33 @@ def mac(address: bytes) -> str:
 
 def ipv4(address: bytes) -> str:
     """An IPv4 address as people read it."""
-    return str(IPv4Address(address))
+    return ".".join(map(str, address))
 
 
 def ipv6(address: bytes) -> str:
-    """An IPv6 address as people read it."""
-    return str(IPv6Address(address))
+    """An IPv6 address as inet_ntop(3) writes it: what holds an IPv4 address ends as one."""
+    words = struct.unpack("!8H", address)
+    start, stop = _zeros(words)
+    if start == 0 and (stop == 6 or (stop == 5 and words[5] == 0xFFFF)):
+        return ("::ffff:" if stop == 5 else "::") + ipv4(address[12:])
+    texts = [f"{word:x}" for word in words]
+    if stop - start < 2:
+        return ":".join(texts)
+    return f"{':'.join(texts[:start])}::{':'.join(texts[stop:])}"
+
+
+def _zeros(words: tuple[int, ...]) -> tuple[int, int]:
+    """Where the longest run of zeros starts and ends; of equal ones the first."""
+    best = (0, 0)
+    start: int | None = None
+    for place, word in enumerate((*words, 1)):
+        if not word:
+            start = place if start is None else start
+        elif start is not None:
+            if place - start > best[1] - best[0]:
+                best = (start, place)
+            start = None
+    return best
 
 
 class Scalar(Value):

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ovsdp_cuse.wire.actions import ActionList, MaskedKey, Shown
+from ovsdp_cuse.wire.actions import ActionList, MaskedKey
 from ovsdp_cuse.wire.attributes import Attributes, AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.ct_limit import ZoneLimit, ZoneLimits
 from ovsdp_cuse.wire.exact import Fields, Scalar
@@ -62,8 +62,6 @@ def values(value: Value) -> st.SearchStrategy[Any]:
             size = structure.size
             one = st.binary(min_size=size, max_size=size).map(structure.parse)
             return st.lists(one, max_size=3).map(tuple) if many else one
-        case Shown(inner=inner):
-            return values(inner)
         case ActionList():
             return actions(value)
         case MaskedKey():
