@@ -30,15 +30,16 @@ def describe(meter: Meter) -> Attributes:
     """A meter as the attributes of a reply, in the order of ovs_meter_cmd_reply_stats()."""
     return {
         MeterAttr.ID: meter.id,
-        MeterAttr.STATS: _stats(meter),
+        MeterAttr.STATS: meter_stats(meter),
         MeterAttr.USED: meter.used_ms,
         MeterAttr.BANDS: b"".join(
-            BANDS.encode({0: {BandAttr.STATS: _stats(band)}}) for band in meter.bands
+            BANDS.encode({0: {BandAttr.STATS: meter_stats(band)}}) for band in meter.bands
         ),
     }
 
 
-def _stats(counted: Meter | Band) -> MeterStats:
+def meter_stats(counted: Meter | Band) -> MeterStats:
+    """What a meter or a band has counted."""
     # A client may have set the counters so high that they wrap.
     return MeterStats(counted.packets & _U64, counted.bytes & _U64)
 

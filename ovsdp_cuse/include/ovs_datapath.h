@@ -232,7 +232,9 @@ enum ovsdp_control_cmd {
 	OVSDP_CMD_FAULT_NEW = 8,
 	OVSDP_CMD_FAULT_DEL = 9,
 	OVSDP_CMD_FAULT_GET = 10,
-	OVSDP_CMD_FAULT_RELEASE = 11
+	OVSDP_CMD_FAULT_RELEASE = 11,
+	/* A dump of a datapath's meters, with the attributes of ovs_meter, which has no dump */
+	OVSDP_CMD_METER_GET = 12
 };
 
 /* Attributes of OVSDP_CMD_INFO_GET. */
@@ -421,9 +423,10 @@ enum ovsdp_explain_attr {
 
 /* What a fault does: OVSDP_FAULT_ATTR_EFFECT. */
 enum ovsdp_fault_effect {
-	/* A request is refused with ERRNO and TEXT; its handler does not run */
+	/* A request is refused with ERRNO and TEXT, and its handler does not run; a read fails */
 	OVSDP_FAULT_EFFECT_FAIL = 1,
-	/* A request is handled DELAY_MS later, and what the handle sends after it behind it */
+	/* A request is handled DELAY_MS after it came, and what the handle sends after it
+	 * behind it */
 	OVSDP_FAULT_EFFECT_DELAY = 2,
 	/* A request waits until FAULT_RELEASE, or until the fault is removed */
 	OVSDP_FAULT_EFFECT_HOLD = 3,
@@ -434,10 +437,14 @@ enum ovsdp_fault_effect {
 	OVSDP_FAULT_EFFECT_OVERFLOW = 5,
 	/* A dump ends after SIZE objects, with ERRNO in its NLMSG_DONE, or 0 */
 	OVSDP_FAULT_EFFECT_CUT_DUMP = 6,
-	OVSDP_FAULT_EFFECT_TRUNCATE = 7, /* A reply has SIZE bytes of what it would have */
-	/* The handle's queue is emptied, and takes nothing more; reads fail with ENOTCONN */
+	/* A reply has SIZE bytes of what it would have; of a dump, its first part */
+	OVSDP_FAULT_EFFECT_TRUNCATE = 7,
+	/* The handle's queue is emptied, and takes nothing more; reads fail with ENOTCONN.
+	 * Requests are handled all the same: TRANSACT is answered, and what write(2) is owed
+	 * is lost */
 	OVSDP_FAULT_EFFECT_CLOSE_QUEUE = 8,
-	/* From this request on the handle is answered nothing for DELAY_MS; then all of it */
+	/* From this request on the handle is answered nothing for DELAY_MS; then all of it.
+	 * What waited in its queue before can be read, and notifications and upcalls come */
 	OVSDP_FAULT_EFFECT_STALL = 9
 };
 
@@ -447,12 +454,15 @@ enum ovsdp_fault_attr {
 	OVSDP_FAULT_ATTR_ID = 1, /* __u32 */
 	OVSDP_FAULT_ATTR_FAMILY = 2, /* string */
 	OVSDP_FAULT_ATTR_COMMAND = 3, /* string: A command's name, such as OVS_FLOW_CMD_NEW */
-	/* string: TRANSACT, WRITE, READ, STREAM, READ_EVENT or READ_PACKET */
+	/* string: one of OPERATIONS. Where it is left out, all of them but READS that EFFECT
+	 * acts on */
 	OVSDP_FAULT_ATTR_OPERATION = 4,
-	OVSDP_FAULT_ATTR_PID = 5, /* __u32 */
-	OVSDP_FAULT_ATTR_PROCESS = 6, /* __u32 */
-	OVSDP_FAULT_ATTR_PROCESS_NAME = 7, /* string */
-	OVSDP_FAULT_ATTR_DATAPATH = 8, /* __u32: dp_ifindex */
+	OVSDP_FAULT_ATTR_PID = 5, /* __u32: the handle's netlink PID */
+	OVSDP_FAULT_ATTR_PROCESS = 6, /* __u32: the process id of who opened the handle */
+	/* string: that process's command (proc_pid_comm(5)) when it did */
+	OVSDP_FAULT_ATTR_PROCESS_NAME = 7,
+	/* __u32: dp_ifindex; of a request that names a datapath or a port, that one's */
+	OVSDP_FAULT_ATTR_DATAPATH = 8,
 	OVSDP_FAULT_ATTR_NTH = 9, /* __u32: only the n-th that matches all else, counted from 1 */
 	OVSDP_FAULT_ATTR_EVERY = 10, /* __u32: only each n-th */
 	OVSDP_FAULT_ATTR_TIMES = 11, /* __u32: at most so often */
@@ -468,7 +478,8 @@ enum ovsdp_fault_attr {
 	/* __u64: how often all but NTH, EVERY, TIMES and PROBABILITY matched */
 	OVSDP_FAULT_ATTR_MATCHED = 19,
 	OVSDP_FAULT_ATTR_APPLIED = 20, /* __u64 */
-	OVSDP_FAULT_ATTR_HELD = 21 /* __u32: requests that wait now */
+	/* __u32: requests that it lets wait now; those that only wait behind them do not count */
+	OVSDP_FAULT_ATTR_HELD = 21
 };
 #define OVSDP_FAULT_ATTR_MAX 21
 

@@ -12,7 +12,7 @@ Open vSwitch hands out small ids, and never meets this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from errno import EBUSY, EFBIG
 
@@ -108,6 +108,10 @@ class MeterTable:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    def __iter__(self) -> Iterator[Meter]:
+        """The meters that are there now, by ascending id."""
+        return iter(sorted(self._slots.values(), key=lambda meter: meter.id))
 
     def lookup(self, meter_id: int) -> Meter | None:
         """The meter with this id."""

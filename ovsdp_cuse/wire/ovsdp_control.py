@@ -12,6 +12,7 @@ from ovsdp_cuse.wire.attributes import AttributeSet
 from ovsdp_cuse.wire.explain import EXPLAIN
 from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.fault import FAULT
+from ovsdp_cuse.wire.meter import METER
 from ovsdp_cuse.wire.state import DROPS, HANDLE, INFO, MASK
 from ovsdp_cuse.wire.trace import TRACE, TRACE_FILTER
 
@@ -33,6 +34,8 @@ class OvsdpCmd(IntEnum):
     FAULT_DEL = 9
     FAULT_GET = 10
     FAULT_RELEASE = 11
+    METER_GET = 12
+    """A dump of a datapath's meters, with the attributes of ovs_meter, which has no dump."""
 
 
 OVSDP_CONTROL = FamilySchema(
@@ -54,5 +57,6 @@ OVSDP_CONTROL = FamilySchema(
         OvsdpCmd.FAULT_DEL: FAULT,
         OvsdpCmd.FAULT_GET: FAULT,
         OvsdpCmd.FAULT_RELEASE: FAULT,
+        OvsdpCmd.METER_GET: METER.attributes,
     },
 )
