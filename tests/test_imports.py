@@ -19,6 +19,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "families": ("errors", "wire", "switch"),
     "ports": ("errors", "switch.names", "switch.packet", "switch.port"),
     "device": ("errors", "families.dispatch", "families.session"),
+    "replay": ("errors", "wire", "captures", "client"),
     "client": ("errors", "wire"),
     "shim": (),
 }

@@ -70,7 +70,7 @@ KNOWN: tuple[Known, ...] = (
         NEWER,
         "OVS_HASH_ALG_SYM_L4 for the action hash is of Linux 6.7.",
         ("scenarios", "captures"),
-        request=r".*hash\(hash_sym_l4\(.*",
+        request=r".*hash\(sym_l4\(.*",
         where="reply 0",
         ours="ovs_flow 1|ovs_packet 2|none|ack",
         theirs="error EINVAL",

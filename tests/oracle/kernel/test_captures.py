@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
+from ovsdp_cuse.captures.conversation import Exchange
 from ovsdp_cuse.daemon import load_registry
 from ovsdp_cuse.ports.rtnetlink import (
     NLM_F_CREATE,
@@ -18,20 +19,25 @@ from ovsdp_cuse.ports.rtnetlink import (
     RTM_NEWLINK,
     RouteSocket,
 )
-from tests.captures.conversation import INTERFACES, NAMES, Exchange, read, without_repeats
-from tests.captures.replay import Refused, Replay, without_traffic
-from tests.captures.test_replay import MemoryWorld
+from ovsdp_cuse.replay.channel import Target
+from ovsdp_cuse.replay.device import DeviceTarget
+from ovsdp_cuse.replay.netlink import NetlinkChannel, NetlinkTarget
+from ovsdp_cuse.replay.player import Player
+from tests.captures.recorded import NAMES, SCHEMA_OF, Recorded, Refused, World, without_traffic
+from tests.captures.test_replay import DaemonTarget, MemoryWorld
 from tests.families.doors import Daemon
 from tests.namespaces import Namespace
 from tests.oracle.kernel.conftest import serve_node
 from tests.oracle.messages import errno_of
-from tests.oracle.peers import Answers, Channel, HandleChannel, NodeChannel, SocketChannel
+from tests.oracle.peers import Answers, NodeChannel, SocketChannel
 from tests.oracle.report import Report
 from tests.oracle.runner import clean_channel
 
 SOURCE = "captures of both"
 LONG = ("dpctl",)
 """Captures with too many requests for a device node in the virtual machine."""
+
+Side = tuple[Target, World]
 
 
 class HostWorld:
@@ -43,11 +49,10 @@ class HostWorld:
         with namespace:
             self._route = RouteSocket()
 
-    def add(self, name: str, index: int) -> None:
+    def add(self, name: str) -> None:
         """As World.add."""
         if not self._namespace.has_link(name):
             message = ifinfmsg()
-            message["index"] = index
             info = {"attrs": [("IFLA_INFO_KIND", "dummy")]}
             message["attrs"] = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
             self._route.send_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, message)
@@ -67,18 +72,29 @@ class HostWorld:
         self._route.close()
 
 
-@pytest.fixture
-def kernel() -> Iterator[Replay]:
-    """A replay to the kernel."""
-    namespace = Namespace()
+class InNamespace:
+    """The kernel, in a namespace."""
 
-    def open_socket(_may_write: bool) -> Channel:
+    name = "netlink"
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
         with namespace:
-            return SocketChannel()
+            self._target = NetlinkTarget(SCHEMA_OF, SCHEMA_OF)
+        self.side = self._target.side
 
+    def open(self, may_write: bool) -> NetlinkChannel:
+        """As Target.open."""
+        with self._namespace:
+            return self._target.open(may_write)
+
+
+@pytest.fixture
+def kernel() -> Iterator[Side]:
+    """The kernel, and its interfaces."""
+    namespace = Namespace()
     with closing(namespace), closing(HostWorld(namespace)) as world:
-        with closing(Replay(open_socket, world)) as replay:
-            yield replay
+        yield InNamespace(namespace), world
         with namespace:
             clean_channel(SocketChannel())
 
@@ -92,38 +108,49 @@ def node() -> Iterator[tuple[Namespace, Path]]:
 
 
 @pytest.fixture
-def ours(request: pytest.FixtureRequest) -> Iterator[Replay]:
-    """A replay to the device node, or to the daemon in this process."""
+def ours(request: pytest.FixtureRequest) -> Iterator[Side]:
+    """The device node, or the daemon in this process, and its interfaces."""
     if request.param in LONG:
         daemon = Daemon(handle_limit=1000)
-        memory = MemoryWorld(daemon.ports)
-        with closing(Replay(lambda _may_write: HandleChannel(daemon), memory)) as replay:
-            yield replay
+        yield DaemonTarget(daemon), MemoryWorld(daemon.ports)
         return
     namespace, path = request.getfixturevalue("node")
-    registry = load_registry()
     with closing(HostWorld(namespace)) as world:
-        with closing(Replay(lambda _may_write: NodeChannel(path, registry), world)) as replay:
-            yield replay
-        clean_channel(NodeChannel(path, registry))
+        yield DeviceTarget(path, SCHEMA_OF), world
+        clean_channel(NodeChannel(path, load_registry()))
 
 
 @pytest.mark.parametrize(("ours", "name"), [(name, name) for name in NAMES], indirect=["ours"])
-def test_both_answer_the_same(ours: Replay, kernel: Replay, name: str) -> None:
-    for replay in (ours, kernel):
-        for interface, index in INTERFACES.get(name, {}).items():
-            replay.world.add(interface, index)
+def test_both_answer_the_same(ours: Side, kernel: Side, name: str) -> None:
+    recorded = Recorded(name)
+    worlds = ours[1], kernel[1]
+    players = [Player(target, recorded.names, SCHEMA_OF) for target in (ours[0], kernel[0])]
     refused = Refused()
     report = Report(load_registry(), SOURCE)
-    for number, event in enumerate(without_repeats(read(name))):
-        if isinstance(event, Exchange) and EPERM in map(errno_of, event.answers):
+    wanted = set(recorded.without_repeats())
+    for number, event in enumerate(recorded.events):
+        for world in worlds:
+            recorded.prepare(world, number)
+        if number not in wanted:
+            continue
+        if isinstance(event, Exchange) and EPERM in map(errno_of, event.replies):
             continue  # an unprivileged process asked
-        here, there = ours.event(event), kernel.event(event)
-        if isinstance(event, Exchange) and not refused.concerns(event, here):
+        outcomes = [player.play(event) for player in players]
+        if not isinstance(event, Exchange):
+            continue
+        assert all(outcome is not None for outcome in outcomes)
+        here, there = (
+            recorded.in_our_ids(outcome.replies) for outcome in outcomes if outcome is not None
+        )
+        (request,) = recorded.in_our_ids([event.request])
+        theirs = recorded.in_our_ids(event.replies)
+        if not refused.concerns(request, theirs, here):
             report.compare(
-                f"{name} {number}",
-                (event.request,),
+                f"{name} {event.number}",
+                (request,),
                 Answers(tuple(map(without_traffic, here))),
                 Answers(tuple(map(without_traffic, refused.without(there)))),
             )
+    for player in players:
+        player.close()
     report.check()
