@@ -24,7 +24,7 @@ from ovsdp_cuse.families.information import Information
 from ovsdp_cuse.families.registry import Registry, installed_families
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
-from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.ports.host import BUILT_IN as BUILT_IN_KINDS
 from ovsdp_cuse.ports.host import HostPorts, installed_kinds
 from ovsdp_cuse.ports.memory import MemoryPorts
@@ -96,7 +96,7 @@ def choose_node(configuration: Configuration) -> tuple[Node, str | None]:
 async def run(
     configuration: Configuration,
     registry: Registry,
-    tap: Tap | None = None,
+    tap: Watcher | None = None,
     on_ready: Callable[[Node], None] = lambda node: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then withdraw the node and return.
@@ -182,7 +182,7 @@ async def _serve(server: Server, node: Node) -> None:
 def main(
     configuration: Configuration,
     registry: Registry,
-    tap: Tap | None,
+    tap: Watcher | None,
     on_ready: Callable[[Node], None],
 ) -> None:
     """Run the daemon in the foreground; NodeError as `run` raises it."""

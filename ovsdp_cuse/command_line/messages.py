@@ -18,6 +18,7 @@ from ovsdp_cuse.command_line.registry import load_registry
 from ovsdp_cuse.families.describe import Line, describe
 from ovsdp_cuse.families.registry import DeviceOperation, Registry
 from ovsdp_cuse.families.trace import has_colours
+from ovsdp_cuse.wire.trace import TRACE_GROUP
 
 
 @click.command()
@@ -28,9 +29,9 @@ def monitor(device: Device, as_json: bool, groups: tuple[str, ...], count: int |
     """Follow events, a line for each, until Ctrl-C.
 
     An event is what a multicast group is told. A GROUP is a name or a number, as `info` lists
-    them; without one, all are followed. Upcalls for the PID of this handle, which standard error
-    tells, are followed too: give it to dp-add or port-add as --upcall-pid. Where events came too
-    fast and were lost, standard error says so.
+    them; without one, all are followed but that of `trace`. Upcalls for the PID of this handle,
+    which standard error tells, are followed too: give it to dp-add or port-add as --upcall-pid.
+    Where events came too fast and were lost, standard error says so.
 
     With --json a line is one message, as `send` shows it.
     """
@@ -57,7 +58,8 @@ def monitor(device: Device, as_json: bool, groups: tuple[str, ...], count: int |
 
 
 def _all_groups(device: Device) -> list[int]:
-    return sorted({group for family in device.families() for group in family.groups.values()})
+    groups = {group for family in device.families() for group in family.groups.values()}
+    return sorted(groups - {TRACE_GROUP})
 
 
 def _events(device: Device) -> Iterator[bytes]:

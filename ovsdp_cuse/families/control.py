@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from errno import EINVAL, EOPNOTSUPP, EPERM
 
-from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.errors import DatapathError, within
 from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
 from ovsdp_cuse.families.request import Answer, Body, Request
@@ -97,7 +97,10 @@ async def sock_prop(request: Request) -> Answer:
 
 
 async def mc_subscribe_req(request: Request) -> Answer:
-    """MC_SUBSCRIBE_REQ: join a multicast group, or leave it; EINVAL for one that is not there."""
+    """MC_SUBSCRIBE_REQ: join a multicast group, or leave it.
+
+    EINVAL for one that is not there, EPERM as SessionTable.join.
+    """
     group_id = _required(request, McastAttr.MCAST_GRP)
     join = _required(request, McastAttr.MCAST_JOIN)
     group = request.context.registry.lookup_group(group_id)
@@ -105,7 +108,8 @@ async def mc_subscribe_req(request: Request) -> Answer:
         raise DatapathError(EINVAL, f"no multicast group {group_id}", (McastAttr.MCAST_GRP,))
     sessions = request.context.sessions
     if join:
-        sessions.join(request.session, group)
+        with within(McastAttr.MCAST_GRP):
+            sessions.join(request.session, group)
     else:
         sessions.leave(request.session, group.id)
     return Answer()

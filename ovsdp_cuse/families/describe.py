@@ -11,6 +11,7 @@ from sys import byteorder
 from typing import NamedTuple
 
 from ovsdp_cuse.errors import DatapathError, errno_name
+from ovsdp_cuse.families.attribute_tree import attribute_tree
 from ovsdp_cuse.families.registry import DeviceOperation, Family, Registry
 from ovsdp_cuse.wire.attributes import (
     AttributeSet,
@@ -53,10 +54,14 @@ ANSWER_FLAGS = {0x100: "CAPPED", 0x200: "ACK_TLVS"}
 
 
 class Line(NamedTuple):
-    """One message in words; `is_error` where it tells of a failure."""
+    """One message in words; `is_error` where it tells of a failure.
+
+    tree: lines below it, indented, where its attributes were not to be on it.
+    """
 
     text: str
     is_error: bool = False
+    tree: tuple[str, ...] = ()
 
 
 def describe(
@@ -64,11 +69,13 @@ def describe(
     data: bytes,
     operation: DeviceOperation | None = None,
     request: bytes = b"",
+    verbose: bool = False,
 ) -> list[Line]:
     """The messages in `data`, one line each.
 
     operation: how a request came through the device door, which decides what its command is.
-    request: what an answer is for; it tells which attribute an error blames.
+    request: what an answer is for; it tells which attribute an error blames. verbose: attributes
+    are a tree of lines below that of their message.
     """
     lines = []
     start = 0
@@ -77,7 +84,8 @@ def describe(
         if not NETLINK_HEADER_SIZE <= length <= len(data) - start:
             lines.append(_describe_fragment(data[start:]))
             break
-        lines.append(_describe_message(registry, data[start : start + length], operation, request))
+        message = data[start : start + length]
+        lines.append(_describe_message(registry, message, operation, request, verbose))
         start += (length + 3) & ~3
     return lines
 
@@ -150,7 +158,11 @@ def _describe_fragment(data: bytes) -> Line:
 
 
 def _describe_message(
-    registry: Registry, data: bytes, operation: DeviceOperation | None, request: bytes
+    registry: Registry,
+    data: bytes,
+    operation: DeviceOperation | None,
+    request: bytes,
+    verbose: bool,
 ) -> Line:
     header = NETLINK_HEADER.parse(data)
     try:
@@ -163,14 +175,19 @@ def _describe_message(
         if family is None or len(data) < GENERIC_HEADER_SIZE:
             what = family.schema.name if family else f"family {header.type:#x}"
             return Line(f"{what} {_describe_header(header, GET_FLAGS)} {_hex(data[16:])}")
-        return Line(printable(_describe_generic(family, data, header, operation)))
+        line = _describe_generic(family, data, header, operation, verbose)
+        return Line(printable(line.text), line.is_error, tuple(map(printable, line.tree)))
     except Exception as error:  # a family may come from another package, with errors of its own
         return Line(f"not decodable ({printable(str(error))}): {_hex(data)}", is_error=True)
 
 
 def _describe_generic(
-    family: Family, data: bytes, header: NetlinkHeader, operation: DeviceOperation | None
-) -> str:
+    family: Family,
+    data: bytes,
+    header: NetlinkHeader,
+    operation: DeviceOperation | None,
+    verbose: bool,
+) -> Line:
     schema = family.schema
     command = GENERIC_HEADER.parse(data).command
     route = family.routes.get((command, operation)) if operation is not None else None
@@ -178,7 +195,7 @@ def _describe_generic(
     upper = NEW_FLAGS if name.endswith(("_NEW", "_SET")) else GET_FLAGS
     head = f"{schema.name} {name} {_describe_header(header, upper)}"
     if len(data) < schema.attributes_start:
-        return f"{head} {_hex(data[GENERIC_HEADER_SIZE:])}"
+        return Line(f"{head} {_hex(data[GENERIC_HEADER_SIZE:])}")
     if schema.header_size:
         head += f" dp_ifindex={OVS_MESSAGE_HEADER.parse(data).dp_ifindex}"
     attributes = schema.attributes_of(command)
@@ -186,8 +203,10 @@ def _describe_generic(
         values = attributes.parse(data, schema.attributes_start, strict_layout=True)
     except DatapathError as error:
         why = describe_error(error, attributes)
-        return f"{head} ({why}) {_hex(data[schema.attributes_start :])}"
-    return f"{head} {{{format_attributes(attributes, values)}}}"
+        return Line(f"{head} ({why}) {_hex(data[schema.attributes_start :])}")
+    if verbose:
+        return Line(head, tree=tuple(attribute_tree(attributes, values)))
+    return Line(f"{head} {{{format_attributes(attributes, values)}}}")
 
 
 def _describe_answer(

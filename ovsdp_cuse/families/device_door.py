@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from errno import EBUSY, EINVAL, EMSGSIZE, ENODEV, ENOTTY
 from sys import byteorder
+from time import monotonic_ns
 from typing import NamedTuple
 
 from ovsdp_cuse.errors import DatapathError, LayoutError
@@ -29,7 +30,6 @@ from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
 from ovsdp_cuse.families.request import Context, Request
 from ovsdp_cuse.families.session import Session
-from ovsdp_cuse.families.tap import Direction, Tap
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.netlink import (
     NLM_F_ACK,
@@ -71,11 +71,11 @@ def _check_output(out_size: int) -> None:
 
 
 class DeviceDoor:
-    """Runs ioctls; `tap` sees every message."""
+    """Runs ioctls."""
 
-    def __init__(self, context: Context, tap: Tap | None) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._tap = tap
+        self._taps = context.sessions.taps
         self._ioctls: dict[Ioctl, Callable[[Session, bytes, int], Awaitable[IoctlResult]]] = {
             Ioctl.GET_PID: self._get_pid,
             Ioctl.READ: self._read,
@@ -108,34 +108,40 @@ class DeviceDoor:
                 if session.running is mine:
                     session.running = None
         except DatapathError as error:
-            if self._tap is not None:
-                self._tap.refused(session, ioctl.name if ioctl is not None else "ioctl", error)
+            if self._taps.active is not None:
+                name = ioctl.name if ioctl is not None else "ioctl"
+                # What was refused because another request runs has not come as a request.
+                refused = data if error.errno != EBUSY else b""
+                self._taps.active.refused(session, name, error, refused)
             raise
 
     async def _get_pid(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         if out_size < 4:
             raise DatapathError(EINVAL, f"a PID has 4 bytes, the buffer {out_size}")
-        if self._tap is not None:
-            self._tap.pid_told(session)
+        if self._taps.active is not None:
+            self._taps.active.pid_told(session)
         return IoctlResult(4, session.pid.to_bytes(4, byteorder))
 
     async def _read(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
+        since_ns = monotonic_ns() if self._taps.active is not None else 0
         _check_output(out_size)
         kept = session.take_kept(out_size)
         if not kept and session.dump is not None:
-            return self._next_part(session, session.dump, out_size)
-        return self._give(session, kept)
+            return self._next_part(session, session.dump, out_size, since_ns)
+        return self._give(session, kept, since_ns)
 
     async def _read_event(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         _check_output(out_size)
-        return self._give(session, session.take(Kind.EVENT, out_size))
+        event = session.take(Kind.EVENT, out_size)
+        return IoctlResult(len(event), event)
 
     async def _read_packet(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         _check_output(out_size)
-        return self._give(session, session.take(Kind.PACKET, out_size))
+        packet = session.take(Kind.PACKET, out_size)
+        return IoctlResult(len(packet), packet)
 
     async def _peek(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
-        # Nothing crosses for good, so the tap is told when the datagram is read.
+        # Nothing crosses for good, so nothing is traced.
         datagram = session.peek()
         return IoctlResult(len(datagram), datagram[:out_size])
 
@@ -147,6 +153,8 @@ class DeviceDoor:
                 session.dump = start_dump(request)
             else:
                 await execute(request, echo=False)
+                if self._taps.active is not None:
+                    self._taps.active.handled(session, request.data)
         except DatapathError:
             session.errors += 1
             raise
@@ -178,6 +186,8 @@ class DeviceDoor:
         if dump is not None and out_size:
             return self._next_part(session, dump, out_size)
         if reply is None or not out_size:
+            if self._taps.active is not None:
+                self._taps.active.handled(session, request.data)
             return IoctlResult(0)
         session.replies += 1
         if len(reply) > out_size:
@@ -188,16 +198,18 @@ class DeviceDoor:
             )
         return self._give(session, reply)
 
-    def _next_part(self, session: Session, dump: Dump, out_size: int) -> IoctlResult:
+    def _next_part(
+        self, session: Session, dump: Dump, out_size: int, since_ns: int = 0
+    ) -> IoctlResult:
         part = dump.next_part(out_size)
         session.replies += 1
         if dump.done:
             session.dump = None
-        return self._give(session, part)
+        return self._give(session, part, since_ns)
 
-    def _give(self, session: Session, datagram: bytes) -> IoctlResult:
-        if self._tap is not None and datagram:
-            self._tap.message(session, Direction.TO_CLIENT, datagram)
+    def _give(self, session: Session, datagram: bytes, since_ns: int = 0) -> IoctlResult:
+        if self._taps.active is not None and datagram:
+            self._taps.active.reply(session, datagram, since_ns)
         return IoctlResult(len(datagram), datagram)
 
     def _check(
@@ -215,8 +227,8 @@ class DeviceDoor:
             )
         if header.length != len(data):
             data = data[: header.length]
-        if self._tap is not None:
-            self._tap.message(session, Direction.FROM_CLIENT, data, operation)
+        if self._taps.active is not None:
+            self._taps.active.request(session, data, str(operation.name))
         try:
             family, command = self._context.registry.route(header.type, header.command, operation)
         except DatapathError as error:

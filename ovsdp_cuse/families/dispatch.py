@@ -17,7 +17,8 @@ from ovsdp_cuse.families.packet import UpcallSender
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import Access, Owner, Session
 from ovsdp_cuse.families.stream_door import StreamDoor
-from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.tap import Watcher
+from ovsdp_cuse.families.trace_feed import TraceFeed
 from ovsdp_cuse.families.vport import PortFollower
 from ovsdp_cuse.switch.datapath import Datapath
 
@@ -44,34 +45,37 @@ def _log_failure() -> Callable[[Datapath], None]:
 
 
 class Dispatcher:
-    """Both doors of all handles; `tap` sees every message.
+    """Both doors of all handles; `watcher`, if there is one, watches from the beginning.
 
     What the switch has to tell by itself (upcalls, ports that vanish) it tells through here too.
 
     ioctl: see DeviceDoor.ioctl. read, write: see StreamDoor.
     """
 
-    def __init__(self, context: Context, tap: Tap | None = None) -> None:
+    def __init__(self, context: Context, watcher: Watcher | None = None) -> None:
         self.context = context
         context.switch.send_upcall = UpcallSender(context)
         context.switch.on_failure = _log_failure()
         context.ports.events = PortFollower(context)
         context.faults.bind(context)
-        self._tap = tap
-        stream = StreamDoor(context, tap)
-        self.ioctl = DeviceDoor(context, tap).ioctl
+        self._taps = context.sessions.taps
+        if watcher is not None:
+            self._taps.add(watcher)
+        TraceFeed(context.sessions)
+        stream = StreamDoor(context)
+        self.ioctl = DeviceDoor(context).ioctl
         self.read = stream.read
         self.write = stream.write
 
     def open(self, access: Access, nonblocking: bool, owner: Owner) -> Session:
         """Open a handle; ENFILE when the limit is reached."""
         session = self.context.sessions.open(access, nonblocking, owner)
-        if self._tap is not None:
-            self._tap.opened(session)
+        if self._taps.active is not None:
+            self._taps.active.opened(session)
         return session
 
     def close(self, session: Session) -> None:
         """Close a handle; what waits on it ends."""
         self.context.sessions.close(session)
-        if self._tap is not None:
-            self._tap.closed(session)
+        if self._taps.active is not None:
+            self._taps.active.closed(session)

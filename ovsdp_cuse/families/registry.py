@@ -50,10 +50,14 @@ class RegistryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MulticastGroup:
-    """A multicast group: its number on the wire and its name (at most 15 characters)."""
+    """A multicast group: its number on the wire and its name (at most 15 characters).
+
+    admin: whether only a handle that was opened for writing may join.
+    """
 
     id: int
     name: str
+    admin: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntFlag
-from errno import EADDRINUSE, EAGAIN, EBADF, EBUSY, EINVAL, EMSGSIZE, ENFILE, ENOBUFS, ENOTCONN
+from errno import (
+    EADDRINUSE,
+    EAGAIN,
+    EBADF,
+    EBUSY,
+    EINVAL,
+    EMSGSIZE,
+    ENFILE,
+    ENOBUFS,
+    ENOTCONN,
+    EPERM,
+)
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM
+from time import monotonic_ns
 
 import trio
 
@@ -21,6 +33,8 @@ from ovsdp_cuse.families.faults import Faults
 from ovsdp_cuse.families.process import command_of
 from ovsdp_cuse.families.queue import Kind, Queue
 from ovsdp_cuse.families.registry import MulticastGroup
+from ovsdp_cuse.families.tap import Taps
+from ovsdp_cuse.families.trace_filter import TraceFilter
 from ovsdp_cuse.wire.control import SocketAttr
 from ovsdp_cuse.wire.fault import FaultEffect
 from ovsdp_cuse.wire.netlink import NETLINK_GENERIC
@@ -56,10 +70,16 @@ class Owner:
 
 
 class Session:
-    """One open handle."""
+    """One open handle; `taps` are told of what is queued on it."""
 
     def __init__(
-        self, pid: int, access: Access, nonblocking: bool, queue_limit: int, owner: Owner
+        self,
+        pid: int,
+        access: Access,
+        nonblocking: bool,
+        queue_limit: int,
+        owner: Owner,
+        taps: Taps | None = None,
     ) -> None:
         self.pid = pid
         self.writable = Access.WRITE in access
@@ -94,9 +114,15 @@ class Session:
         self.errors = 0
         self.events = 0
         self.upcalls = 0
+        self.fault = 0
+        """The number of the fault that acts on the request which is being answered; told of what
+        answers it."""
         self.shut = False
         """Whether a fault has closed the queue: it takes nothing, and reads fail."""
         self.closed = False
+        self.trace_filter: TraceFilter | None = None
+        """What the handle is to be told by the group `ovsdp_trace`; None for everything."""
+        self._taps = taps or Taps()
         self.on_readable: Callable[[], None] | None = None
         """Called, once, when the next datagram arrives; the device arms it for poll."""
         self._arrivals = trio.lowlevel.ParkingLot()
@@ -104,6 +130,13 @@ class Session:
 
     def put(self, kind: Kind, datagram: bytes) -> bool:
         """Queue a datagram and wake who waits; False if there was no room for it."""
+        accepted = self.put_untold(kind, datagram)
+        if self._taps.active is not None and not self.closed:
+            self._taps.active.queued(self, kind, datagram, accepted)
+        return accepted
+
+    def put_untold(self, kind: Kind, datagram: bytes) -> bool:
+        """As `put`, of which who watches is not told: for what they are told itself."""
         if self.closed or self.shut:
             return False
         accepted = self.queue.append(kind, datagram)
@@ -218,7 +251,8 @@ class Session:
         """Queue the next part of the dump, if there is one and the queue is at most half full."""
         dump = self.stream_dump
         if dump is not None and self.queue.bytes <= self.queue.limit // 2:
-            self._queue_dump_part(dump)
+            since_ns = monotonic_ns() if self._taps.active is not None else 0
+            self._queue_dump_part(dump, since_ns)
 
     def overflow(self) -> None:
         """Drop a datagram as if there were no room for it."""
@@ -266,13 +300,15 @@ class Session:
     def _has(self, kind: Kind) -> bool:
         return self.queue.overrun or self.queue.peek(kind) is not None
 
-    def _queue_dump_part(self, dump: Dump) -> None:
+    def _queue_dump_part(self, dump: Dump, since_ns: int = 0) -> None:
         # One object may be larger than any part: the reader may have room for it all the same.
         part = dump.next_part(max(self._dump_part_size(), dump.next_size()))
         if dump.done:
             self.stream_dump = None
         self.replies += 1
         self.queue.append_promised(Kind.REPLY, part)
+        if self._taps.active is not None:
+            self._taps.active.reply(self, part, since_ns)
         self._wake()
 
     def _dump_part_size(self) -> int:
@@ -312,6 +348,10 @@ class SessionTable:
         self.lost_upcalls = 0
         self.faults: Faults | None = None
         """What may act on notifications and upcalls; None while there is no fault at all."""
+        self.taps = Taps()
+        """Who watches what crosses the device."""
+        self.on_membership: dict[int, Callable[[Session, bool], None]] = {}
+        """Multicast group -> what is told of who joins it (True) and leaves it, or is closed."""
         self._next_pid = first_pid % PID_MODULUS
         self._by_pid: dict[int, Session] = {}
         self._members: dict[int, dict[int, Session]] = {}
@@ -328,7 +368,7 @@ class SessionTable:
             raise DatapathError(ENFILE, f"{self.handle_limit} handles are open, the limit")
         while not self._next_pid or self._next_pid in self._by_pid:
             self._next_pid = (self._next_pid + 1) % PID_MODULUS
-        session = Session(self._next_pid, access, nonblocking, self.queue_limit, owner)
+        session = Session(self._next_pid, access, nonblocking, self.queue_limit, owner, self.taps)
         self._by_pid[session.pid] = session
         self._next_pid = (self._next_pid + 1) % PID_MODULUS
         return session
@@ -373,14 +413,28 @@ class SessionTable:
         session.close()
 
     def join(self, session: Session, group: MulticastGroup) -> None:
-        """Make a session a member of a group; it may be one already."""
-        session.groups.add(group.id)
-        self._members.setdefault(group.id, {})[session.pid] = session
+        """Make a session a member of a group; it may be one already.
+
+        EPERM for a group that is `admin`, where the session is not for writing.
+        """
+        if group.admin and not session.writable:
+            raise DatapathError(EPERM, f"{group.name} is for handles that were opened for writing")
+        if group.id not in session.groups:
+            session.groups.add(group.id)
+            self._members.setdefault(group.id, {})[session.pid] = session
+            self._tell_membership(session, group.id, True)
 
     def leave(self, session: Session, group: int) -> None:
         """End a membership; the session need not have it."""
-        session.groups.discard(group)
-        self._members.get(group, {}).pop(session.pid, None)
+        if group in session.groups:
+            session.groups.discard(group)
+            self._members.get(group, {}).pop(session.pid, None)
+            self._tell_membership(session, group, False)
+
+    def _tell_membership(self, session: Session, group: int, joined: bool) -> None:
+        told = self.on_membership.get(group)
+        if told is not None:
+            told(session, joined)
 
     def has_members(self, group: int) -> bool:
         """Whether a notification to this group reaches anybody."""
@@ -417,6 +471,8 @@ class SessionTable:
         self.lost_upcalls += 1
         if session is not None and session.queue.congested:
             session.queue.dropped += 1
+            if self.taps.active is not None and session.receives_packets:
+                self.taps.active.lost(session, Kind.PACKET)
         return False
 
     def _give(self, session: Session, kind: Kind, datagram: bytes) -> bool:

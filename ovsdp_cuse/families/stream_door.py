@@ -18,7 +18,6 @@ from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import DeviceOperation
 from ovsdp_cuse.families.request import Context, Request
 from ovsdp_cuse.families.session import Session
-from ovsdp_cuse.families.tap import Direction, Tap
 from ovsdp_cuse.wire.netlink import (
     NETLINK_HEADER,
     NETLINK_HEADER_SIZE,
@@ -49,11 +48,11 @@ other handles, and the packets of ports. To delete an interface takes longer tha
 
 
 class StreamDoor:
-    """Handles writes and reads; `tap` sees every message."""
+    """Handles writes and reads."""
 
-    def __init__(self, context: Context, tap: Tap | None) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._tap = tap
+        self._taps = context.sessions.taps
 
     async def write(self, session: Session, data: bytes, continues: bool = False) -> int:
         """Handle the messages of one write(2); returns the bytes taken, which are all of them.
@@ -106,17 +105,14 @@ class StreamDoor:
 
     async def read(self, session: Session, size: int, nonblocking: bool) -> bytes:
         """The next datagram for read(2); see Session.read for the errors."""
-        datagram = await session.read(size, nonblocking)
-        if self._tap is not None:
-            self._tap.message(session, Direction.TO_CLIENT, datagram)
-        return datagram
+        return await session.read(size, nonblocking)
 
     async def _stream_message(self, session: Session, data: bytes) -> None:
         """One whole message: handle it, queue its reply and what it is owed of an ACK or error."""
         header = NETLINK_HEADER.parse(data)
         session.requests += 1
-        if self._tap is not None:
-            self._tap.message(session, Direction.FROM_CLIENT, data)
+        if self._taps.active is not None:
+            self._taps.active.request(session, data, "STREAM")
         try:
             is_request = header.flags & NLM_F_REQUEST and header.type >= NLMSG_MIN_TYPE
             if is_request and await self._stream_request(session, data):
@@ -129,6 +125,8 @@ class StreamDoor:
         else:
             if header.flags & NLM_F_ACK:
                 self._reply(session, build_error(data, 0, capped=True, portid=session.pid))
+            elif self._taps.active is not None:
+                self._taps.active.handled(session, data)
 
     async def _stream_request(self, session: Session, data: bytes) -> bool:
         """Handle a request; whether it began a dump."""

@@ -337,10 +337,12 @@ enum ovsdp_trace_kind {
 	OVSDP_TRACE_KIND_REPLY = 4, /* A reply, an error, an acknowledgement, or a part of a dump */
 	OVSDP_TRACE_KIND_NOTIFICATION = 5,
 	OVSDP_TRACE_KIND_UPCALL = 6,
-	/* A notification or upcall that found no room in the handle's queue */
+	/* What found no room in the handle's queue; TEXT is "reply", "notification" or "upcall" */
 	OVSDP_TRACE_KIND_LOST = 7,
 	OVSDP_TRACE_KIND_REFUSED = 8, /* An ioctl failed; ERRNO and TEXT say why */
-	OVSDP_TRACE_KIND_PID_TOLD = 9 /* The ioctl GET_PID, which carries no message */
+	OVSDP_TRACE_KIND_PID_TOLD = 9, /* The ioctl GET_PID, which carries no message */
+	/* A request was done that nothing answers, such as one by WRITE */
+	OVSDP_TRACE_KIND_HANDLED = 10
 };
 
 /* Attributes of OVSDP_CMD_TRACE. */
@@ -356,14 +358,19 @@ enum ovsdp_trace_attr {
 	/* bytes: the message, or the messages of a dump's part; at most MESSAGE_MAXIMUM bytes */
 	OVSDP_TRACE_ATTR_MESSAGE = 7,
 	OVSDP_TRACE_ATTR_LENGTH = 8, /* __u32: all its bytes, where MESSAGE has not */
-	/* __u64: of what answers a request: nanoseconds since it came */
+	/* __u64: of what answers a request: nanoseconds since it came; of a further part of a
+	 * dump, since the read that it answers */
 	OVSDP_TRACE_ATTR_LATENCY_NS = 9,
-	OVSDP_TRACE_ATTR_ERRNO = 10, /* __u32 */
-	OVSDP_TRACE_ATTR_TEXT = 11, /* string */
+	/* __u32: of what was REFUSED or LOST, and of a REPLY that is an error */
+	OVSDP_TRACE_ATTR_ERRNO = 10,
+	/* string: of REFUSED why, of LOST what, of OPENED how: "read-only", "O_NONBLOCK" */
+	OVSDP_TRACE_ATTR_TEXT = 11,
 	/* __u32: the number of the fault that did this, or let it wait */
-	OVSDP_TRACE_ATTR_FAULT = 12
+	OVSDP_TRACE_ATTR_FAULT = 12,
+	/* any number of __u32: of REFUSED the attributes that are to blame, outermost first */
+	OVSDP_TRACE_ATTR_PATH = 13
 };
-#define OVSDP_TRACE_ATTR_MAX 12
+#define OVSDP_TRACE_ATTR_MAX 13
 
 /* Attributes of OVSDP_CMD_TRACE_FILTER; what is left out matches all. */
 enum ovsdp_trace_filter_attr {

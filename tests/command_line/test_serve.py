@@ -15,7 +15,7 @@ from ovsdp_cuse.device.fuse import FuseNode
 from ovsdp_cuse.device.node import Node, NodeError, Permissions
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.registry import Registry, RegistryError
-from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.families.trace import Trace
 from tests.command_line.conftest import Run
 
@@ -25,14 +25,14 @@ class Served:
 
     def __init__(self) -> None:
         self.configuration = Configuration()
-        self.tap: Tap | None = None
+        self.tap: Watcher | None = None
         self.error: Exception | None = None
 
     def main(
         self,
         settings: Configuration,
         registry: Registry,
-        tap: Tap | None,
+        tap: Watcher | None,
         on_ready: Callable[[Node], None],
     ) -> None:
         self.configuration, self.tap = settings, tap

@@ -11,11 +11,10 @@ import pytest
 
 from ovsdp_cuse.device import fuse_abi as abi
 from ovsdp_cuse.device.channel import Channel
-from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.queue import OVERHEAD
-from ovsdp_cuse.families.registry import DeviceOperation
 from ovsdp_cuse.families.session import Session, SessionTable
-from ovsdp_cuse.families.tap import Direction
+from ovsdp_cuse.families.tap import Arrived
+from ovsdp_cuse.wire.trace import TraceRecord
 from tests.contract import control, datapaths
 from tests.contract.doors import (
     IOC_READ,
@@ -205,34 +204,20 @@ def test_a_dump_handler_that_raises_ends_its_dump(node: FakeNode, handle: FakeHa
     assert len(node.take_errors()) == 2
 
 
-class FaultyTap:
+class FaultyWatcher:
     """A watcher with a bug."""
 
     def __init__(self) -> None:
         self.faulty = False
 
-    def opened(self, session: Session) -> None:
-        """A handle was opened."""
-
-    closed = pid_told = opened
-
-    def message(
-        self,
-        session: Session,
-        direction: Direction,
-        data: bytes,
-        operation: DeviceOperation | None = None,
-    ) -> None:
-        """A message crossed."""
-        if self.faulty:
+    def __call__(self, session: Session, record: TraceRecord, request: Arrived | None) -> None:
+        """Something happened."""
+        if self.faulty and record.message:
             raise RuntimeError("a bug")
-
-    def refused(self, session: Session, ioctl: str, error: DatapathError) -> None:
-        """An ioctl failed."""
 
 
 def test_a_bug_anywhere_is_eio_and_the_daemon_goes_on() -> None:
-    tap = FaultyTap()
+    tap = FaultyWatcher()
     with FakeNode(tap=tap) as node:
         handle = node.open()
         tap.faulty = True

@@ -15,7 +15,7 @@ from ovsdp_cuse.families.dispatch import Dispatcher, Ioctl
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family, Registry
 from ovsdp_cuse.families.request import Answer, Context, Request
 from ovsdp_cuse.families.session import Access, Owner, Session, SessionTable
-from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.ports.memory import MemoryPorts
 from ovsdp_cuse.switch.switch import Switch
 from ovsdp_cuse.wire.attributes import AttributeSet
@@ -91,7 +91,7 @@ class Daemon:
         queue_limit: int = 1 << 20,
         first_pid: int = 1,
         queue_maximum: int = 8 << 20,
-        tap: Tap | None = None,
+        tap: Watcher | None = None,
     ) -> None:
         self.ports = MemoryPorts(first_ifindex=1)
         self.context = Context(

@@ -5,16 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from errno import EIO
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families.dispatch import Ioctl
-from ovsdp_cuse.families.registry import DeviceOperation, Family
+from ovsdp_cuse.families.registry import Family
 from ovsdp_cuse.families.request import Answer, Body, Request
-from ovsdp_cuse.families.tap import Direction
 from ovsdp_cuse.wire.attributes import Attributes
 from ovsdp_cuse.wire.control import CONTROL, ControlCmd, SocketAttr
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
@@ -81,54 +78,6 @@ async def test_a_bug_in_a_handler_is_eio_and_a_traceback(family: Family) -> None
         assert by_stream.errno == EIO
     assert [(entry["log_level"], entry["exc_info"]) for entry in logs] == [("error", True)] * 3
     assert await handle.ioctl(Ioctl.GET_PID, b"", 4)
-
-
-class Watcher:
-    """A tap that remembers."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[Any, ...]] = []
-
-    def opened(self, session: Any) -> None:
-        self.seen.append(("opened", session.pid))
-
-    def closed(self, session: Any) -> None:
-        self.seen.append(("closed", session.pid))
-
-    def message(
-        self,
-        session: Any,
-        direction: Direction,
-        data: bytes,
-        operation: DeviceOperation | None = None,
-    ) -> None:
-        self.seen.append((direction.value, data, operation))
-
-    def pid_told(self, session: Any) -> None:
-        self.seen.append(("GET_PID", session.pid))
-
-    def refused(self, session: Any, ioctl: str, error: DatapathError) -> None:
-        self.seen.append((ioctl, error.errno_name))
-
-
-async def test_a_tap_sees_what_crosses_the_device() -> None:
-    watcher = Watcher()
-    handle = Daemon(tap=watcher).open()
-    new = build(DATAPATH, DpCmd.NEW, NEW)
-    reply = await handle.transact_bytes(new)
-    await handle.send(GET)
-    by_read = await handle.receive_bytes()
-    await errno_of(handle.ioctl(None))
-    handle.close()
-    assert watcher.seen == [
-        ("opened", 1),
-        (">", new, DeviceOperation.TRANSACT),
-        ("<", reply, None),
-        (">", GET, None),
-        ("<", by_read, None),
-        ("ioctl", "ENOTTY"),
-        ("closed", 1),
-    ]
 
 
 async def test_sock_prop_as_ovs_sends_it(handle: Handle) -> None:

@@ -29,7 +29,7 @@ from ovsdp_cuse.families.dispatch import Dispatcher
 from ovsdp_cuse.families.registry import Family, Registry
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import SessionTable
-from ovsdp_cuse.families.tap import Tap
+from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.ports.memory import MemoryPorts
 from ovsdp_cuse.switch.switch import Switch
 from tests.nodes.calls import ThreadCall
@@ -237,7 +237,7 @@ class FakeNode:
         minor: int = 45,
         sessions: SessionTable | None = None,
         families: tuple[Family, ...] = (),
-        tap: Tap | None = None,
+        tap: Watcher | None = None,
         wait_limit_s: float | None = None,
         make_channel: Callable[[int], Channel] = Channel,
         begin: bool = True,
