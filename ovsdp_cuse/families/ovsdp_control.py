@@ -6,13 +6,13 @@ commands, and nothing that others could not use. Each concern has a module with 
 
 from __future__ import annotations
 
-from ovsdp_cuse.families import fault_control, state, trace_control, trace_feed
+from ovsdp_cuse.families import explain, fault_control, state, trace_control, trace_feed
 from ovsdp_cuse.families.registry import Family
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 
 FAMILY = Family(
     schema=OVSDP_CONTROL,
     summary="the daemon's state, traces, explanations and faults",
-    commands=(*state.COMMANDS, *trace_control.COMMANDS, *fault_control.COMMANDS),
+    commands=(*state.COMMANDS, *trace_control.COMMANDS, *fault_control.COMMANDS, *explain.COMMANDS),
     groups=(trace_feed.GROUP,),
 )

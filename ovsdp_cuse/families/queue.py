@@ -61,8 +61,7 @@ class Queue:
 
         `overrun` is set then, where overruns are told.
         """
-        cost = len(datagram) + OVERHEAD
-        if self.congested or (self.bytes and self.bytes + cost > self.limit):
+        if not self.has_room(len(datagram)):
             self.refuse()
             return False
         self.append_promised(kind, datagram)
@@ -73,6 +72,12 @@ class Queue:
         self.dropped += 1
         if self._tells_overruns and not self.congested:
             self.congested = self.overrun = True
+
+    def has_room(self, size: int) -> bool:
+        """Whether `append` would take a datagram of so many bytes."""
+        if self.congested:
+            return False
+        return not self.bytes or self.bytes + size + OVERHEAD <= self.limit
 
     def append_promised(self, kind: Kind, datagram: bytes) -> None:
         """Queue a datagram whatever room there is."""

@@ -391,9 +391,11 @@ enum ovsdp_trace_filter_attr {
 /* What a step tells: OVSDP_EXPLAIN_ATTR_STEP. */
 enum ovsdp_explain_step {
 	OVSDP_EXPLAIN_STEP_EXTRACTED = 1, /* KEY: the packet's flow key */
-	/* MASK, and in FLOWS how many flows have it: none of them matched */
+	/* MASK, and in FLOWS how many flows have it: none of them matched. Where there are
+	 * very many, the last of these has TEXT in the place of MASK, and tells of several */
 	OVSDP_EXPLAIN_STEP_MASK_TRIED = 2,
-	/* MASK, UFID where it has one, ACTIONS: the flow that matched */
+	/* KEY, MASK, UFID where it has one, ACTIONS: the flow that matched. TEXT, where a
+	 * cache knew it, so that no mask would be tried */
 	OVSDP_EXPLAIN_STEP_HIT = 3,
 	/* No flow matched; MISS is followed by UPCALL, or by DROPPED */
 	OVSDP_EXPLAIN_STEP_MISS = 4,
@@ -402,9 +404,13 @@ enum ovsdp_explain_step {
 	OVSDP_EXPLAIN_STEP_OUTPUT = 6, /* PORT and PORT_NAME: where PACKET would be sent */
 	OVSDP_EXPLAIN_STEP_UPCALL = 7, /* PID: who would be told of PACKET */
 	OVSDP_EXPLAIN_STEP_RECIRCULATED = 8, /* KEY: with which the packet is looked up again */
-	OVSDP_EXPLAIN_STEP_DROPPED = 9, /* REASON */
+	OVSDP_EXPLAIN_STEP_DROPPED = 9, /* REASON, and TEXT where more is known */
 	/* TEXT: what chance or a meter would decide, and what was taken to happen */
-	OVSDP_EXPLAIN_STEP_DECIDED = 10
+	OVSDP_EXPLAIN_STEP_DECIDED = 10,
+	/* What the action does waits until the packet that came in has been done with */
+	OVSDP_EXPLAIN_STEP_DEFERRED = 11,
+	/* TEXT: why the rest is not told. Nothing comes after it */
+	OVSDP_EXPLAIN_STEP_ENDED = 12
 };
 
 /* Attributes of OVSDP_CMD_EXPLAIN. */
@@ -424,9 +430,11 @@ enum ovsdp_explain_attr {
 	OVSDP_EXPLAIN_ATTR_PORT_NAME = 11, /* string */
 	OVSDP_EXPLAIN_ATTR_PID = 12, /* __u32 */
 	OVSDP_EXPLAIN_ATTR_REASON = 13, /* string */
-	OVSDP_EXPLAIN_ATTR_TEXT = 14 /* string */
+	OVSDP_EXPLAIN_ATTR_TEXT = 14, /* string */
+	/* no payload: samples that chance decides about are not taken; they are, without this */
+	OVSDP_EXPLAIN_ATTR_NOT_SAMPLED = 15
 };
-#define OVSDP_EXPLAIN_ATTR_MAX 14
+#define OVSDP_EXPLAIN_ATTR_MAX 15
 
 /* What a fault does: OVSDP_FAULT_ATTR_EFFECT. */
 enum ovsdp_fault_effect {
