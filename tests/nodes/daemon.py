@@ -47,7 +47,7 @@ class Daemon:
 
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
     credentials: options of setpriv(1) that say as whom it runs. interfaces: what its ports are;
-    with "host" they are interfaces of the namespace that it is started in.
+    with "host" they are interfaces of the namespace that it is started in. module: the program.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Daemon:
         *options: str,
         credentials: Sequence[str] = (),
         interfaces: str = "memory",
+        module: str = "ovsdp_cuse",
     ) -> None:
         self.kind = kind
         self.path = path
@@ -65,7 +66,7 @@ class Daemon:
         self._command = (
             # The test run may be killed: nothing of it stays then.
             *("setpriv", "--pdeathsig", "KILL", *credentials),
-            *(sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind),
+            *(sys.executable, "-m", module, "serve", "--node", kind),
             *("--interfaces", interfaces),
             *place,
             *options,

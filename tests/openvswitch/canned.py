@@ -1,25 +1,65 @@
-"""A daemon whose flows are those of a file: python -m tests.openvswitch.canned NODE FILE
+"""A daemon that tells of flows what a file has, be it what no daemon would take.
 
-What its datapath tells of flows is what the file has, be it what no daemon would take: so that
-programs can be asked how they show it. All else is as always, with ports of memory.
+So programs can be asked how they show it. `python -m tests.openvswitch.canned serve` is
+`ovsdp-cuse serve`, with a FUSE node; `dump_flows` runs it, and ovs-dpctl on it.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ovsdp_cuse import daemon
-from ovsdp_cuse.configuration import Configuration
+from ovsdp_cuse.client import Device
+from ovsdp_cuse.command_line.group import program
 from ovsdp_cuse.families import flow
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.registry import Family, Registry
 from ovsdp_cuse.families.request import Body, Request
+from ovsdp_cuse.shim import VARIABLE, library
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.flow import FLOW, FlowCmd
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER
+from tests.nodes.daemon import Daemon, unique_name
+
+DATAPATH_NAME = "dp0"
+PORT_NAMES = {0: DATAPATH_NAME}
+"""What the datapath has as ports: its own."""
+LIMIT_S = 120
+
+
+def dump_flows(messages: Iterable[Message], *options: tuple[str, ...]) -> list[list[str]]:
+    """The lines that `ovs-dpctl dump-flows` prints of these flows, for each set of its options."""
+    with tempfile.TemporaryDirectory(prefix="ovsdp-test-") as directory:
+        node = Path(directory) / unique_name()
+        flows_file(node).write_bytes(b"".join(map(FLOW.build, messages)))
+        with Daemon("fuse", node, module=__name__) as served:
+            with Device(node) as device:
+                made = {DpAttr.NAME: DATAPATH_NAME, DpAttr.UPCALL_PID: (0,)}
+                device.transact(DATAPATH, DpCmd.NEW, made)
+            printed = [_dump(node, some) for some in options]
+            assert served.stop() == 0, served.log
+        return printed
+
+
+def _dump(node: Path, options: tuple[str, ...]) -> list[str]:
+    command = ("ovs-dpctl", "dump-flows", *options, DATAPATH_NAME)
+    environment = {**os.environ, "LD_PRELOAD": str(library()), VARIABLE: str(node)}
+    result = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=True
+    )
+    return result.stdout.splitlines()
+
+
+def flows_file(node: Path) -> Path:
+    """Where the flows of a node are."""
+    return node.with_name(f"{node.name}.flows")
 
 
 def flows_of(data: bytes) -> Iterator[Message]:
@@ -46,11 +86,11 @@ def canned(file: Path) -> Family:
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
-    _program, node, file = sys.argv
-    families = [canned(Path(file)) if one is flow.FAMILY else one for one in BUILT_IN]
-    configuration = Configuration(node="fuse", path=node, interfaces="memory")
-    daemon.main(configuration, Registry(families), None, lambda _node: None)
+    """`ovsdp-cuse`, with that family."""
+    file = flows_file(Path(sys.argv[sys.argv.index("--path") + 1]))
+    families = [canned(file) if one is flow.FAMILY else one for one in BUILT_IN]
+    daemon.load_registry = lambda: Registry(families)
+    program()
 
 
 if __name__ == "__main__":

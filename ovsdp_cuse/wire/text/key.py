@@ -291,6 +291,13 @@ SIZES: Final[Mapping[int, int]] = {
 }
 
 
+# Plain integers: looking up a member of an enumeration costs more than many an attribute's text.
+_ENCAP: Final = int(KeyAttr.ENCAP)
+_IN_PORT: Final = int(KeyAttr.IN_PORT)
+_ETHERTYPE: Final = int(KeyAttr.ETHERTYPE)
+_PACKET_TYPE: Final = int(KeyAttr.PACKET_TYPE)
+
+
 def key_text(
     key: bytes,
     mask: bytes | None = None,
@@ -318,17 +325,19 @@ def _key_text(
     attributes, used = attributes_of(key)
     masks = first_attributes(mask) if mask else None
     text = separator = ""
-    numbers = {number for number, _payload in attributes}
+    tells_type = False
     for number, payload in attributes:
         bits = masks.get(number) if masks is not None else None
-        if number == KeyAttr.ENCAP and depth < DEEPEST:
+        if number == _ENCAP and depth < DEEPEST:
             inner = _key_text(payload, bits or None, None, verbose, depth + 1) if payload else ""
             piece: str | None = f"encap({inner})"
-        elif number == KeyAttr.IN_PORT and port_names and len(payload) == 4:
+        elif number == _IN_PORT and port_names and len(payload) == 4:
             piece = _in_port(payload, bits, masks is not None, verbose, port_names)
         else:
             piece = _attribute(number, payload, bits, masks is not None, verbose)
-        if piece is None or (piece == OPEN_ETHERNET and KeyAttr.PACKET_TYPE in numbers):
+        if number == _PACKET_TYPE:
+            tells_type = piece is not None
+        if piece is None or (piece == OPEN_ETHERNET and tells_type):
             continue
         if piece.startswith("("):
             text += piece
@@ -337,9 +346,10 @@ def _key_text(
         if piece != OPEN_ETHERNET or verbose:
             separator = ","
     text += leftover(key, used)
-    if KeyAttr.ETHERTYPE not in numbers and masks is not None and KeyAttr.ETHERTYPE in masks:
-        text += f",eth_type(0/0x{masks[KeyAttr.ETHERTYPE].hex()})"
-    return text
+    # Frames without an EtherType: a mask asks for that where the key has none.
+    if masks is None or _ETHERTYPE not in masks or any(n == _ETHERTYPE for n, _ in attributes):
+        return text
+    return f"{text},eth_type(0/0x{masks[_ETHERTYPE].hex()})"
 
 
 def attribute_text(number: int, payload: bytes, mask: bytes | None, verbose: bool) -> str:
@@ -387,7 +397,13 @@ def _write(number: int, mask: bytes | None, verbose: bool) -> Writer:
     exact = mask is None or _is_constant(number, mask, 0xFF)
     inner = kind.compile(mask, exact, verbose)
     head = f"{kind.name}("
-    return lambda payload: head + inner(payload) + ")"
+
+    def write(payload: bytes) -> str:
+        text = inner(payload)
+        # What is wrong with a label stack is told in parentheses that nobody closes.
+        return head + text if text.startswith("(") else f"{head}{text})"
+
+    return write
 
 
 def _is_constant(number: int, mask: bytes, byte: int) -> bool:
