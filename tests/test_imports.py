@@ -21,6 +21,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "device": ("errors", "families.dispatch", "families.session"),
     "replay": ("errors", "wire", "captures", "client"),
     "client": ("errors", "wire"),
+    "metrics": ("errors", "wire"),
     "shim": (),
 }
 """What each layer may import of the package, beside itself."""
@@ -28,7 +29,7 @@ RULES: dict[str, tuple[str, ...]] = {
 ABOVE = ("__main__", "command_line", "configuration", "daemon", "logs", "service")
 """What puts the layers together: it may import all, and none of them may import it."""
 
-PURE = ("errors", "wire", "captures", "switch")
+PURE = ("errors", "wire", "captures", "metrics", "switch")
 """Layers with no I/O, which therefore may not import these."""
 IO = ("trio", "os", "socket", "select", "signal", "subprocess", "threading", "asyncio")
 

@@ -13,6 +13,9 @@ import click
 COMMANDS: dict[str, str] = {
     "serve": "serve:serve",
     "info": "info:info",
+    "handles": "state:handles",
+    "drops": "state:drops",
+    "metrics": "metrics:metrics",
     "dp-add": "datapath:dp_add",
     "dp-del": "datapath:dp_del",
     "dp-show": "datapath:dp_show",

@@ -337,7 +337,8 @@ enum ovsdp_trace_kind {
 	OVSDP_TRACE_KIND_REPLY = 4, /* A reply, an error, an acknowledgement, or a part of a dump */
 	OVSDP_TRACE_KIND_NOTIFICATION = 5,
 	OVSDP_TRACE_KIND_UPCALL = 6,
-	/* What found no room in the handle's queue; TEXT is "reply", "notification" or "upcall" */
+	/* What found no room in the handle's queue; TEXT is "reply", "notification" or
+	 * "upcall" */
 	OVSDP_TRACE_KIND_LOST = 7,
 	OVSDP_TRACE_KIND_REFUSED = 8, /* An ioctl failed; ERRNO and TEXT say why */
 	OVSDP_TRACE_KIND_PID_TOLD = 9, /* The ioctl GET_PID, which carries no message */
@@ -357,17 +358,21 @@ enum ovsdp_trace_attr {
 	OVSDP_TRACE_ATTR_OPERATION = 6,
 	/* bytes: the message, or the messages of a dump's part; at most MESSAGE_MAXIMUM bytes */
 	OVSDP_TRACE_ATTR_MESSAGE = 7,
-	OVSDP_TRACE_ATTR_LENGTH = 8, /* __u32: all its bytes, where MESSAGE has not */
+	/* __u32: all its bytes, where MESSAGE has not. A message may be left out: what there
+	 * was no room for was perhaps never built */
+	OVSDP_TRACE_ATTR_LENGTH = 8,
 	/* __u64: of what answers a request: nanoseconds since it came; of a further part of a
 	 * dump, since the read that it answers */
 	OVSDP_TRACE_ATTR_LATENCY_NS = 9,
 	/* __u32: of what was REFUSED or LOST, and of a REPLY that is an error */
 	OVSDP_TRACE_ATTR_ERRNO = 10,
-	/* string: of REFUSED why, of LOST what, of OPENED how: "read-only", "O_NONBLOCK" */
+	/* string: of what was REFUSED, why; of LOST what; of OPENED how: "read-only",
+	 * "O_NONBLOCK" */
 	OVSDP_TRACE_ATTR_TEXT = 11,
 	/* __u32: the number of the fault that did this, or let it wait */
 	OVSDP_TRACE_ATTR_FAULT = 12,
-	/* any number of __u32: of REFUSED the attributes that are to blame, outermost first */
+	/* any number of __u32: of what was REFUSED: the numbers of the attributes that are to
+	 * blame, outermost first */
 	OVSDP_TRACE_ATTR_PATH = 13
 };
 #define OVSDP_TRACE_ATTR_MAX 13
@@ -392,7 +397,8 @@ enum ovsdp_trace_filter_attr {
 enum ovsdp_explain_step {
 	OVSDP_EXPLAIN_STEP_EXTRACTED = 1, /* KEY: the packet's flow key */
 	/* MASK, and in FLOWS how many flows have it: none of them matched. Where there are
-	 * very many, the last of these has TEXT in the place of MASK, and tells of several */
+	 * very many masks, the last of these has TEXT in the place of MASK, and tells of
+	 * several */
 	OVSDP_EXPLAIN_STEP_MASK_TRIED = 2,
 	/* KEY, MASK, UFID where it has one, ACTIONS: the flow that matched. TEXT, where a
 	 * cache knew it, so that no mask would be tried */
@@ -407,10 +413,10 @@ enum ovsdp_explain_step {
 	OVSDP_EXPLAIN_STEP_DROPPED = 9, /* REASON, and TEXT where more is known */
 	/* TEXT: what chance or a meter would decide, and what was taken to happen */
 	OVSDP_EXPLAIN_STEP_DECIDED = 10,
-	/* What the action does waits until the packet that came in has been done with */
+	/* What the action does waits until the packet that came in has been done with: it is
+	 * deep */
 	OVSDP_EXPLAIN_STEP_DEFERRED = 11,
-	/* TEXT: why the rest is not told. Nothing comes after it */
-	OVSDP_EXPLAIN_STEP_ENDED = 12
+	OVSDP_EXPLAIN_STEP_ENDED = 12 /* TEXT: why the rest is not told. Nothing comes after it */
 };
 
 /* Attributes of OVSDP_CMD_EXPLAIN. */
