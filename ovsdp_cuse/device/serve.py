@@ -96,6 +96,7 @@ class Server:
         """
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._dispatcher.run)
                 nursery.start_soon(self._read_requests, nursery)
         finally:
             for session in self._sessions.values():

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from ovsdp_cuse.errors import DatapathError, LayoutError
 from ovsdp_cuse.families.dump import Dump
 from ovsdp_cuse.families.execute import check_permission, error_reply, execute, start_dump
+from ovsdp_cuse.families.faults import Fault
 from ovsdp_cuse.families.queue import Kind
 from ovsdp_cuse.families.registry import Command, DeviceOperation, Family
 from ovsdp_cuse.families.request import Context, Request
@@ -39,6 +40,7 @@ from ovsdp_cuse.wire.netlink import (
     OvsMessageHeader,
     build_error,
 )
+from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 
 
 class Ioctl(IntEnum):
@@ -70,12 +72,21 @@ def _check_output(out_size: int) -> None:
         )
 
 
+def _is_control(session: Session, ioctl: Ioctl, data: bytes) -> bool:
+    """Whether an ioctl is one of `ovsdp_control`: a request, or a read of its dump."""
+    if ioctl is Ioctl.READ:
+        return session.dump is not None and session.dump.request.family.schema is OVSDP_CONTROL
+    is_request = ioctl in (Ioctl.WRITE, Ioctl.TRANSACT)
+    return is_request and int.from_bytes(data[4:6], byteorder) == OVSDP_CONTROL.id
+
+
 class DeviceDoor:
     """Runs ioctls."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._taps = context.sessions.taps
+        self._faults = context.faults
         self._ioctls: dict[Ioctl, Callable[[Session, bytes, int], Awaitable[IoctlResult]]] = {
             Ioctl.GET_PID: self._get_pid,
             Ioctl.READ: self._read,
@@ -96,6 +107,9 @@ class DeviceDoor:
         """
         try:
             if session.running is not None:
+                if ioctl is not None and _is_control(session, ioctl, data):
+                    # What a fault lets wait must not lock out who would end it.
+                    return await self._ioctls[ioctl](session, data, out_size)
                 raise DatapathError(EBUSY, "another request is running on this handle")
             if ioctl is None:
                 raise DatapathError(ENOTTY, "no such ioctl")
@@ -114,6 +128,8 @@ class DeviceDoor:
                 refused = data if error.errno != EBUSY else b""
                 self._taps.active.refused(session, name, error, refused)
             raise
+        finally:
+            session.fault = 0
 
     async def _get_pid(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         if out_size < 4:
@@ -125,20 +141,33 @@ class DeviceDoor:
     async def _read(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         since_ns = monotonic_ns() if self._taps.active is not None else 0
         _check_output(out_size)
+        fault = None
+        if self._faults.active:
+            upcoming = session.queue.peek(Kind.KEPT) or (session.dump and session.dump.request.data)
+            fault = await self._faults.meet_read(session, "READ", upcoming or b"")
         kept = session.take_kept(out_size)
         if not kept and session.dump is not None:
-            return self._next_part(session, session.dump, out_size, since_ns)
-        return self._give(session, kept, since_ns)
+            return self._next_part(session, session.dump, out_size, since_ns, fault)
+        return self._give(session, kept, since_ns, fault)
 
     async def _read_event(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
-        _check_output(out_size)
-        event = session.take(Kind.EVENT, out_size)
-        return IoctlResult(len(event), event)
+        return await self._take(session, Kind.EVENT, "READ_EVENT", out_size)
 
     async def _read_packet(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
+        return await self._take(session, Kind.PACKET, "READ_PACKET", out_size)
+
+    async def _take(
+        self, session: Session, kind: Kind, operation: str, out_size: int
+    ) -> IoctlResult:
         _check_output(out_size)
-        packet = session.take(Kind.PACKET, out_size)
-        return IoctlResult(len(packet), packet)
+        fault = None
+        if self._faults.active:
+            upcoming = session.queue.peek(kind) or b""
+            fault = await self._faults.meet_read(session, operation, upcoming)
+        datagram = session.take(kind, out_size)
+        if fault is not None:
+            datagram = fault.cut(datagram)
+        return IoctlResult(len(datagram), datagram)
 
     async def _peek(self, session: Session, data: bytes, out_size: int) -> IoctlResult:
         # Nothing crosses for good, so nothing is traced.
@@ -149,6 +178,8 @@ class DeviceDoor:
         session.requests += 1
         try:
             request = self._check(session, DeviceOperation.WRITE, data, None)
+            if self._faults.active:
+                await self._faults.meet(request)
             if request.header.flags & NLM_F_DUMP == NLM_F_DUMP:
                 session.dump = start_dump(request)
             else:
@@ -166,6 +197,8 @@ class DeviceDoor:
             if out_size:
                 _check_output(out_size)
             request = self._check(session, DeviceOperation.TRANSACT, data, out_size)
+            if self._faults.active:
+                await self._faults.meet(request)
         except DatapathError:
             session.errors += 1
             raise
@@ -190,6 +223,8 @@ class DeviceDoor:
                 self._taps.active.handled(session, request.data)
             return IoctlResult(0)
         session.replies += 1
+        if request.fault is not None:
+            reply = request.fault.cut(reply)
         if len(reply) > out_size:
             session.keep(reply)
             raise DatapathError(
@@ -199,15 +234,28 @@ class DeviceDoor:
         return self._give(session, reply)
 
     def _next_part(
-        self, session: Session, dump: Dump, out_size: int, since_ns: int = 0
+        self,
+        session: Session,
+        dump: Dump,
+        out_size: int,
+        since_ns: int = 0,
+        fault: Fault | None = None,
     ) -> IoctlResult:
         part = dump.next_part(out_size)
         session.replies += 1
         if dump.done:
             session.dump = None
-        return self._give(session, part, since_ns)
+        return self._give(session, part, since_ns, fault)
 
-    def _give(self, session: Session, datagram: bytes, since_ns: int = 0) -> IoctlResult:
+    def _give(
+        self,
+        session: Session,
+        datagram: bytes,
+        since_ns: int = 0,
+        fault: Fault | None = None,
+    ) -> IoctlResult:
+        if fault is not None:
+            datagram = fault.cut(datagram)
         if self._taps.active is not None and datagram:
             self._taps.active.reply(session, datagram, since_ns)
         return IoctlResult(len(datagram), datagram)

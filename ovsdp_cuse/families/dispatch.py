@@ -49,7 +49,8 @@ class Dispatcher:
 
     What the switch has to tell by itself (upcalls, ports that vanish) it tells through here too.
 
-    ioctl: see DeviceDoor.ioctl. read, write: see StreamDoor.
+    ioctl: see DeviceDoor.ioctl. read, write: see StreamDoor. run: handles what was written and a
+    fault lets wait, until it is cancelled; without it that waits for ever.
     """
 
     def __init__(self, context: Context, watcher: Watcher | None = None) -> None:
@@ -66,6 +67,7 @@ class Dispatcher:
         self.ioctl = DeviceDoor(context).ioctl
         self.read = stream.read
         self.write = stream.write
+        self.run = stream.run
 
     def open(self, access: Access, nonblocking: bool, owner: Owner) -> Session:
         """Open a handle; ENFILE when the limit is reached."""
@@ -77,5 +79,7 @@ class Dispatcher:
     def close(self, session: Session) -> None:
         """Close a handle; what waits on it ends."""
         self.context.sessions.close(session)
+        if self.context.faults.active:
+            self.context.faults.forget(session)
         if self._taps.active is not None:
             self._taps.active.closed(session)

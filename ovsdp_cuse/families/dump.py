@@ -32,7 +32,13 @@ class Dump:
         self._bodies = bodies
         self._pending: bytes | None = None
         self._error: DatapathError | None = None
+        self._fault = request.fault
         self.done = False
+
+    @property
+    def request(self) -> Request:
+        """The request that began it."""
+        return self._request
 
     @property
     def command_name(self) -> str:
@@ -44,6 +50,17 @@ class Dump:
 
         Raises EMSGSIZE, and loses nothing, where not even one message fits.
         """
+        part = self._take_part(limit)
+        fault, self._fault = self._fault, None
+        return part if fault is None else fault.cut(part)
+
+    def next_size(self) -> int:
+        """Bytes of the next message."""
+        if self._pending is None:
+            self._pending = self._next_message()
+        return len(self._pending or self._build_done())
+
+    def _take_part(self, limit: int) -> bytes:
         messages: list[bytes] = []
         room = limit
         while (message := self._pending or self._next_message()) is not None:
@@ -62,12 +79,6 @@ class Dump:
             )
         self.done = True
         return last
-
-    def next_size(self) -> int:
-        """Bytes of the next message."""
-        if self._pending is None:
-            self._pending = self._next_message()
-        return len(self._pending or self._build_done())
 
     def _next_message(self) -> bytes | None:
         try:

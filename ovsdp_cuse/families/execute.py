@@ -37,6 +37,8 @@ async def execute(
     somebody is in the group. Raises what the handler raises, and what is wrong with the attributes.
     """
     command = request.command
+    if request.fault is not None:
+        request.fault.refuse()
     if command.handler is None:
         raise DatapathError(EOPNOTSUPP, f"{command.name} is for dumps (NLM_F_DUMP) only")
     if request.invalid is not None:
@@ -62,12 +64,16 @@ async def execute(
 def start_dump(request: Request) -> Dump:
     """Begin a dump; EOPNOTSUPP where the command has none."""
     command = request.command
+    fault = request.fault
+    if fault is not None:
+        fault.refuse()
     if command.dump is None:
         raise DatapathError(EOPNOTSUPP, f"{command.name} has no dump")
     if command.validates_dump and request.invalid is not None:
         raise request.invalid
     try:
-        return Dump(request, command.dump(request))
+        bodies = command.dump(request)
+        return Dump(request, bodies if fault is None else fault.cut_dump(bodies))
     except DatapathError:
         raise
     except Exception:

@@ -24,7 +24,7 @@ from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 from ovsdp_cuse.wire.vport import VPORT, VportAttr
 
 if TYPE_CHECKING:
-    from ovsdp_cuse.families.request import Context, Request
+    from ovsdp_cuse.families.request import Body, Context, Request
     from ovsdp_cuse.families.session import Session
     from ovsdp_cuse.wire.attributes import Attributes
 
@@ -142,8 +142,32 @@ class Fault:
         self.applied += 1
         return True
 
-    def error(self) -> DatapathError:
-        """What FAIL refuses a request with."""
+    def refuse(self) -> None:
+        """Raise what FAIL refuses a request with, if that is the effect."""
+        if self.effect is FaultEffect.FAIL:
+            raise self._error()
+
+    def cut(self, reply: bytes) -> bytes:
+        """What TRUNCATE leaves of a reply; all of it, if the effect is another."""
+        return reply[: self.size] if self.effect is FaultEffect.TRUNCATE else reply
+
+    def cut_dump(self, bodies: Iterator[Body]) -> Iterator[Body]:
+        """What CUT_DUMP leaves of a dump, with its error then; all, if the effect is another."""
+        if self.effect is not FaultEffect.CUT_DUMP:
+            return bodies
+        return self._first_of(bodies)
+
+    def _first_of(self, bodies: Iterator[Body]) -> Iterator[Body]:
+        for given, body in enumerate(bodies):
+            if given == self.size:
+                break
+            yield body
+        else:
+            return  # it has ended by itself
+        if self.errno:
+            raise self._error()
+
+    def _error(self) -> DatapathError:
         return DatapathError(self.errno, self.text or f"fault {self.id} refused it")
 
     def release(self) -> int:
@@ -243,6 +267,10 @@ class Faults:
             )
         )
 
+    def is_waiting(self, session: Session) -> bool:
+        """Whether requests of a handle wait, so that whatever else it sends waits, too."""
+        return session in self._lines
+
     def join(self, session: Session, fault: Fault | None) -> Turn | None:
         """A turn for a request that has to wait, or comes after one that does; else None."""
         line = self._lines.get(session)
@@ -268,21 +296,27 @@ class Faults:
         turn = self.join(request.session, fault)
         if turn is not None:
             await self._wait(request.session, turn)
+        if fault is not None:
+            request.session.fault = fault.id
 
     async def meet_read(self, session: Session, operation: str, upcoming: bytes) -> Fault | None:
         """The fault of a read, after the wait that it wants; raises what FAIL says.
 
         upcoming: the message that would be given, b"" where there is none.
         """
-        fault = self.find(self._occasion(operation, session, upcoming))
+        occasion = self._occasion(operation, session, upcoming)
+        if occasion.family == OVSDP_CONTROL.id:
+            return None
+        fault = self.find(occasion)
         line = self._lines.get(session)
         stalled = operation == "READ" and line is not None and line.is_stalled()
         if stalled or (fault is not None and fault.waits):
             turn = self.join(session, fault)
             if turn is not None:
                 await self._wait(session, turn)
-        if fault is not None and fault.effect is FaultEffect.FAIL:
-            raise fault.error()
+        if fault is not None:
+            session.fault = fault.id
+            fault.refuse()
         return fault
 
     async def _wait(self, session: Session, turn: Turn) -> None:

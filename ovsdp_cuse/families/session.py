@@ -479,11 +479,12 @@ class SessionTable:
         """Queue a notification or upcall; whether it counts as delivered, which a fault decides."""
         if self.faults is not None:
             fault = self.faults.find_unasked(session, _OPERATIONS[kind], datagram)
-            if fault is not None and fault.effect is FaultEffect.DROP:
-                return True
-            if fault is not None and fault.effect is FaultEffect.OVERFLOW:
-                session.overflow()
-                return False
+            if fault is not None and fault.effect is not FaultEffect.CLOSE_QUEUE:
+                if fault.effect is FaultEffect.OVERFLOW:
+                    session.overflow()
+                if self.taps.active is not None:
+                    self.taps.active.lost(session, kind, datagram, fault.id)
+                return fault.effect is FaultEffect.DROP
         if not session.put(kind, datagram):
             return False
         if kind is Kind.PACKET:
