@@ -27,6 +27,7 @@ from ovsdp_cuse.families.registry import Registry
 from ovsdp_cuse.wire.actions import ActionList
 from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER, ControlType, parse_error
+from ovsdp_cuse.wire.trace import TraceRecord
 from ovsdp_cuse.wire.values import Value
 
 Document = dict[str, Any]
@@ -38,6 +39,25 @@ def messages(registry: Registry, datagram: bytes) -> list[Document]:
         return [_message(registry, data) for data in split(datagram)]
     except DatapathError:
         return [{"hex": datagram.hex()}]
+
+
+def trace(registry: Registry, record: TraceRecord) -> Document:
+    """What was traced; what there is nothing to say of is null."""
+    return {
+        "kind": record.kind.name,
+        "time_ns": record.time_ns,
+        "pid": record.pid,
+        "process": record.process,
+        "process_name": record.command,
+        "operation": record.operation or None,
+        "latency_ns": record.latency_ns,
+        "errno": errno_name(record.errno) if record.errno else None,
+        "text": record.text or None,
+        "path": list(record.path),
+        "fault": record.fault or None,
+        "length": record.length,
+        "messages": messages(registry, record.message),
+    }
 
 
 def attributes_document(attributes: AttributeSet, values: Mapping[int, Any]) -> Document:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "flow-show": "flow:flow_show",
     "flow-del": "flow:flow_del",
     "monitor": "messages:monitor",
+    "trace": "trace:trace",
     "send": "messages:send",
     "exec": "exec:exec_",
     "install-service": "install_service:install_service",
@@ -40,6 +41,7 @@ First commands:
   ovsdp-cuse dp-show                show all datapaths, with their ports
   ovsdp-cuse flow-show dp0          show the flows of a datapath
   ovsdp-cuse monitor                follow what changes
+  ovsdp-cuse trace                  follow every message, of whomever
   ovsdp-cuse exec -- PROGRAM        run a program of Open vSwitch's on the device
 
 The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and but for exec --json.
