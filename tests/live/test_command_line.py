@@ -110,3 +110,19 @@ def test_the_trace_of_a_daemon(new_daemon: Daemon) -> None:
     assert re.match(rf"{re.escape(first)} < [\d.]+[um]s {re.escape(answer)}", traced[3])
     assert traced[4] == f"{first} closed"
     assert any("NLMSG_ERROR EEXIST" in line and "OVS_DP_ATTR_NAME" in line for line in lines)
+
+
+def test_what_the_daemon_tells_of_itself(device_path: Path, node_kind: str) -> None:
+    """Each command opens a handle of its own, so one is open, and it is of this process."""
+    document = json.loads(run(device_path, "info", "--json"))
+    assert document["process"] != os.getpid()
+    (handle,) = json.loads(run(device_path, "handles", "--json"))["handles"]
+    assert (handle["process"], handle["uid"]) == (os.getpid(), os.geteuid())
+    assert (handle["readable"], handle["writable"]) == (True, False)
+    assert f"[{os.getpid()}]" in run(device_path, "handles")
+    run(device_path, "dp-add", "line4")
+    assert run(device_path, "drops", "line4") == "no packet was dropped in line4\n"
+    metrics = run(device_path, "metrics")
+    assert f'node="{node_kind}",path="{device_path}"' in metrics
+    assert 'ovsdp_datapath_flows{datapath="line4"} 0.0' in metrics.splitlines()
+    run(device_path, "dp-del", "line4")
