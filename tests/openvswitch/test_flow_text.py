@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from random import Random
+from sys import byteorder
 
 import pytest
 
@@ -150,7 +151,7 @@ def _use(device: Device, index: int) -> None:
     frame = bytes.fromhex("020000000001 020000000002 0800") + bytes.fromhex("4500 0014") + bytes(16)
     asked = {
         PacketAttr.PACKET: frame,
-        PacketAttr.KEY: pack_attribute(KeyAttr.IN_PORT, (1).to_bytes(4, "little")),
-        PacketAttr.ACTIONS: pack_attribute(ActionAttr.RECIRC, (7).to_bytes(4, "little")),
+        PacketAttr.KEY: pack_attribute(KeyAttr.IN_PORT, (1).to_bytes(4, byteorder)),
+        PacketAttr.ACTIONS: pack_attribute(ActionAttr.RECIRC, (7).to_bytes(4, byteorder)),
     }
     device.transact(PACKET, PacketCmd.EXECUTE, asked, dp_ifindex=index)

@@ -2,10 +2,14 @@
 
 The spelling is that of Open vSwitch 3.1 to the letter, tests hold it to that program's own output:
 
-    key.py, fields.py     keys and masks; a key may also stand alone
-    tunnel.py, nsh.py     the two attributes of a key that hold attributes of their own
-    actions.py            lists of actions, with userspace.py and conntrack.py
-    flow.py               whole lines
+    flow.py       whole lines
+    key.py        keys and masks; a key may also stand alone
+    kinds.py      the attributes of a key, by fields.py and formats.py
+    tunnel.py     tunnel keys, with tunnel_options.py
+    nsh.py        service headers
+    actions.py    lists of actions, with userspace.py and conntrack.py
+    layout.py     attributes as they lie in a payload
+    numbers.py    numbers, flags and names
 
 Texts are made of payloads as they came, not of decoded values: whatever the bytes are, there is a
 text for them, and what has no text of its own is shown in hexadecimal.

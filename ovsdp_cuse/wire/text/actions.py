@@ -24,10 +24,10 @@ from ovsdp_cuse.wire.action_attributes import (
 from ovsdp_cuse.wire.exact import mac
 from ovsdp_cuse.wire.key import KEY_IPV6, KeyAttr
 from ovsdp_cuse.wire.text import nsh
-from ovsdp_cuse.wire.text.attributes import Policy, parse
 from ovsdp_cuse.wire.text.conntrack import ct_text
-from ovsdp_cuse.wire.text.key import attribute_text, label_text, vlan_text
-from ovsdp_cuse.wire.text.layout import attributes_of, leftover, spaced
+from ovsdp_cuse.wire.text.formats import label_text, vlan_text
+from ovsdp_cuse.wire.text.key import attribute_text
+from ovsdp_cuse.wire.text.layout import Policy, attributes_of, leftover, parse, spaced
 from ovsdp_cuse.wire.text.numbers import big, c_hex, native, port_text
 from ovsdp_cuse.wire.text.userspace import userspace_text
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from ovsdp_cuse.wire.action_attributes import CtAttr, NatAttr
 from ovsdp_cuse.wire.exact import ipv4, ipv6
-from ovsdp_cuse.wire.text.attributes import Policy, parse
+from ovsdp_cuse.wire.text.layout import Policy, parse
 from ovsdp_cuse.wire.text.numbers import c_hex, native, printable
 
 POLICY: Final[Policy] = {

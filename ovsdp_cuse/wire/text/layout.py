@@ -9,6 +9,9 @@ from typing import Final
 
 from ovsdp_cuse.wire.attributes import NLA_TYPE_MASK
 
+Policy = Mapping[int, tuple[int, int | None]]
+"""Number -> the fewest and most bytes of its payload (None: any); others are ignored."""
+
 _HEADER: Final = struct.Struct("=HH").unpack_from
 
 
@@ -69,3 +72,22 @@ def leftover(data: bytes, used: int) -> str:
         return ""
     empty = "" if used else "<empty>"
     return f"{empty},***{len(rest)} leftover bytes*** ({rest.hex()})"
+
+
+def parse(payload: bytes, policy: Policy) -> dict[int, bytes] | None:
+    """Attributes inside an action by number, of duplicates the last: all of them right, or None.
+
+    None where one has a wrong size, or where bytes are left over.
+    """
+    found: dict[int, bytes] = {}
+    attributes, used = attributes_of(payload)
+    if used != len(payload):
+        return None
+    for number, inner in attributes:
+        if number not in policy:
+            continue
+        fewest, most = policy[number]
+        if len(inner) < fewest or (most is not None and len(inner) > most):
+            return None
+        found[number] = inner
+    return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ovsdp_cuse.wire.action_attributes import UserspaceAttr
-from ovsdp_cuse.wire.text.attributes import Policy, parse
+from ovsdp_cuse.wire.text.layout import Policy, parse
 from ovsdp_cuse.wire.text.numbers import big, c_hex, flags_text, names_of_bits, native
 
 ShowPort = Callable[[int], str]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sys import byteorder
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsdp_cuse.wire.action_attributes import ActionAttr
+from ovsdp_cuse.wire.action_attributes import OVS_ACTION_ATTR_DROP, ActionAttr, DecTtlAttr
 from ovsdp_cuse.wire.actions import ACTIONS
 from ovsdp_cuse.wire.attributes import pack_attribute
 from ovsdp_cuse.wire.flow import FlowAttr
@@ -15,6 +17,7 @@ from ovsdp_cuse.wire.text import flow
 from ovsdp_cuse.wire.text.actions import actions_text
 from ovsdp_cuse.wire.text.flow import FlowText, flow_line, tcp_flags_text, ufid_text
 from ovsdp_cuse.wire.text.key import key_text
+from ovsdp_cuse.wire.tunnel import TunnelKeyAttr
 from tests.wire.text.cases import CASES, OUTPUT, message
 from tests.wire.text.generate import flows
 from tests.wire.text.recorded import recorded
@@ -69,6 +72,16 @@ def test_a_key_alone() -> None:
     assert key_text(b"") == "<empty>"
 
 
+def test_what_open_vswitch_3_1_misreads_is_written_as_later_versions_do() -> None:
+    """It takes the numbers for something else, and reads what is not there."""
+    bridge = pack_attribute(TunnelKeyAttr.IPV4_INFO_BRIDGE, b"")
+    key = pack_attribute(KeyAttr.TUNNEL, pack_attribute(TunnelKeyAttr.TTL, b"\5") + bridge)
+    assert key_text(key) == "tunnel(ttl=5,key16(),flags(0))"
+    dec_ttl = pack_attribute(ActionAttr.DEC_TTL, pack_attribute(DecTtlAttr.ACTION, OUTPUT))
+    assert actions_text(dec_ttl, PORT_NAMES) == "dec_ttl(le_1(dp0))"
+    assert actions_text(pack_attribute(OVS_ACTION_ATTR_DROP, bytes(4))) == "drop"
+
+
 def test_ports_by_name_in_lists_of_lists() -> None:
     inner = pack_attribute(ActionAttr.CLONE, OUTPUT)
     assert actions_text(OUTPUT + inner, PORT_NAMES) == "dp0,clone(dp0)"
@@ -79,7 +92,7 @@ def test_a_writer_remembers_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(flow, "REMEMBERED", 2)
     text = FlowText()
     for port in (1, 2, 3, 1, 2, 3):
-        payload = pack_attribute(ActionAttr.OUTPUT, port.to_bytes(4, "little"))
+        payload = pack_attribute(ActionAttr.OUTPUT, port.to_bytes(4, byteorder))
         assert text.actions(payload) == str(port)
         assert len(text._actions) <= 2
 
