@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "monitor": "messages:monitor",
     "trace": "trace:trace",
     "send": "messages:send",
+    "fault": "fault:fault",
     "exec": "exec:exec_",
     "install-service": "install_service:install_service",
     "uninstall-service": "install_service:uninstall_service",
