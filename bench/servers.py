@@ -65,7 +65,7 @@ class Server:
 @contextmanager
 def daemon(kind: NodeKind, directory: Path, switch: Namespace | None = None) -> Iterator[Server]:
     """ovsdp-cuse with a node of this kind, in a network namespace or not; stopped at the end."""
-    command = [sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind.value]
+    command = [sys.executable, "-m", "ovsdp_cuse", "serve", "--state", "off", "--node", kind.value]
     if kind is NodeKind.FUSE:
         node = directory / "ovs-datapath"
         command += ["--path", str(node)]

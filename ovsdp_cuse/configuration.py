@@ -38,6 +38,8 @@ class Configuration:
     handle_limit: how many handles may be open. queue_limit: bytes that may wait on each.
     queue_maximum: bytes that a handle opened for writing may ask for; never below queue_limit.
     log_level, log_format: see LOG_LEVELS, LOG_FORMATS. trace: whether each message is printed.
+    state: where the file system of live state is; "auto" for /run/ovsdp, where that can be, and
+    "off" for none.
     """
 
     node: str = "auto"
@@ -53,6 +55,7 @@ class Configuration:
     log_level: str = "info"
     log_format: str = "text"
     trace: bool = False
+    state: str = "auto"
 
     def __post_init__(self) -> None:
         self._check_choice("node", NODE_KINDS)
@@ -61,6 +64,8 @@ class Configuration:
         self._check_choice("log_format", LOG_FORMATS)
         if not self.name or "/" in self.name or "\0" in self.name or len(self.name) > 64:
             raise ConfigurationError(f"name: {self.name!r} cannot be the name of a device")
+        if not self.state or "\0" in self.state:
+            raise ConfigurationError(f"state: {self.state!r} is no path, nor 'auto' or 'off'")
         if not 0 <= self.mode <= 0o777:
             raise ConfigurationError(f"mode: {self.mode:#o} is not in 0..0o777")
         if self.handle_limit < 1:

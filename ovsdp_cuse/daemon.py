@@ -29,6 +29,7 @@ from ovsdp_cuse.ports.host import BUILT_IN as BUILT_IN_KINDS
 from ovsdp_cuse.ports.host import HostPorts, installed_kinds
 from ovsdp_cuse.ports.memory import MemoryPorts
 from ovsdp_cuse.service import Notifier
+from ovsdp_cuse.state import LiveState
 from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 
@@ -107,6 +108,7 @@ async def run(
     notifier = Notifier()
     node, problem = choose_node(configuration)
     context = make_context(configuration, registry, describe(configuration, node))
+    state = LiveState(configuration)
     if problem is not None:
         log.warning("no CUSE node, serving a FUSE file instead", why=problem)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
@@ -115,10 +117,11 @@ async def run(
                 nursery.start_soon(_cancel_on_signal, signals, nursery.cancel_scope)
                 with refusals_of(node):
                     channel = await node.attach()
-                server = Server(
-                    channel, node.connection, Dispatcher(context, tap), node.wait_limit_s
-                )
+                context.information.state = await state.attach()
+                dispatcher = Dispatcher(context, tap)
+                server = Server(channel, node.connection, dispatcher, node.wait_limit_s)
                 nursery.start_soon(_serve, server, node)
+                nursery.start_soon(state.serve, context, dispatcher)
                 nursery.start_soon(context.ports.run)
                 nursery.start_soon(_rebalance, context.switch)
                 with refusals_of(node):
@@ -131,6 +134,7 @@ async def run(
         finally:
             notifier.notify(STOPPING=1)
             try:
+                await state.withdraw()
                 await _withdraw(node)
             finally:
                 _close(context)

@@ -70,10 +70,26 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         log_level = "debug"
         log_format = "json"
         trace = false
+        state = "/run/state"
         """,
     )
     assert load(file, {}) == Configuration(
-        "cuse", "dp", "/run/dp", 0o640, "0", "0", "memory", 1, 4096, 5000, "debug", "json", False
+        *(
+            "cuse",
+            "dp",
+            "/run/dp",
+            0o640,
+            "0",
+            "0",
+            "memory",
+            1,
+            4096,
+            5000,
+            "debug",
+            "json",
+            False,
+        ),
+        "/run/state",
     )
 
 
@@ -96,6 +112,7 @@ def test_every_setting_can_stand_in_a_file(tmp_path: Path) -> None:
         ("log_level = 'loud'", "log_level: 'loud' is none of debug, info, warning, error"),
         ("log_format = 'xml'", "log_format: 'xml' is none of text, json"),
         ("path = 1", "path is int, not str"),
+        ("state = ''", "state: '' is no path, nor 'auto' or 'off'"),
         ("trace = 1", "trace is int, not bool"),
         ("this is no TOML", ""),
     ],

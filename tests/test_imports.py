@@ -22,11 +22,24 @@ RULES: dict[str, tuple[str, ...]] = {
     "replay": ("errors", "wire", "captures", "client"),
     "client": ("errors", "wire"),
     "metrics": ("errors", "wire"),
+    "filesystem": (
+        *("errors", "wire", "client", "metrics"),
+        *("device.mounting", "device.mounts", "device.node"),
+    ),
     "shim": (),
 }
 """What each layer may import of the package, beside itself."""
 
-ABOVE = ("__main__", "command_line", "configuration", "daemon", "logs", "service")
+ABOVE = (
+    "__main__",
+    "command_line",
+    "configuration",
+    "daemon",
+    "logs",
+    "service",
+    "state",
+    "state_trace",
+)
 """What puts the layers together: it may import all, and none of them may import it."""
 
 PURE = ("errors", "wire", "captures", "metrics", "switch")

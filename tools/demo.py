@@ -94,7 +94,17 @@ def load_cuse() -> None:
 def daemon() -> Iterator[tuple[Path, Relay]]:
     """The daemon with --trace; yields its node and what it prints. SIGTERM ends it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ovsdp_cuse", "serve", "--trace", "--interfaces", "memory"],
+        [
+            sys.executable,
+            "-m",
+            "ovsdp_cuse",
+            "serve",
+            "--trace",
+            "--state",
+            "off",
+            "--interfaces",
+            "memory",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

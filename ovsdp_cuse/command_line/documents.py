@@ -10,27 +10,19 @@ An error or acknowledgement (errno "0"), and the end of a dump (type "NLMSG_DONE
     {"type": "NLMSG_ERROR", "errno": "EEXIST", "message": TEXT or null, "offset": BYTE or null,
      "flags": 256, "sequence": 1, "pid": 7}
 
-What cannot be decoded: {"hex": "0011..."}. Attributes have their names without the common prefix,
-or their number; structures are objects, bytes are hexadecimal, and actions are the text that
-`flow-show` shows.
+What cannot be decoded: {"hex": "0011..."}. Attributes are as `wire.documents` has them.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import Any
 
 from ovsdp_cuse.client.conversation import split
 from ovsdp_cuse.errors import DatapathError, errno_name
 from ovsdp_cuse.families.registry import Registry
-from ovsdp_cuse.wire.actions import ActionList
-from ovsdp_cuse.wire.attributes import AttributeSet, Nested, NestedArray, Unparsed
+from ovsdp_cuse.wire.documents import Document, attributes_document
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER, ControlType, parse_error
 from ovsdp_cuse.wire.trace import TraceRecord
-from ovsdp_cuse.wire.values import Value
-
-Document = dict[str, Any]
 
 
 def messages(registry: Registry, datagram: bytes) -> list[Document]:
@@ -57,14 +49,6 @@ def trace(registry: Registry, record: TraceRecord) -> Document:
         "fault": record.fault or None,
         "length": record.length,
         "messages": messages(registry, record.message),
-    }
-
-
-def attributes_document(attributes: AttributeSet, values: Mapping[int, Any]) -> Document:
-    """Attributes by name."""
-    return {
-        attributes.names.get(number, str(number)): _value(attributes.table.get(number), value)
-        for number, value in values.items()
     }
 
 
@@ -97,24 +81,3 @@ def _message(registry: Registry, data: bytes) -> Document:
             schema.attributes_of(message.command), message.attributes
         ),
     }
-
-
-def _value(kind: Value | None, value: Any) -> Any:
-    if isinstance(kind, Unparsed):
-        try:
-            return _value(kind.inner, kind.inner.decode(value, False))
-        except DatapathError:
-            return value.hex()
-    if isinstance(kind, ActionList):
-        return kind.format(value)
-    if isinstance(kind, Nested):
-        return attributes_document(kind.attributes, value)
-    if isinstance(kind, NestedArray):
-        return {str(index): _value(kind.element, element) for index, element in value.items()}
-    if hasattr(value, "_asdict"):
-        return {name: _value(None, field) for name, field in value._asdict().items()}
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, tuple):
-        return [_value(None, element) for element in value]
-    return value

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import click
 
 from ovsdp_cuse.client import Device
-from ovsdp_cuse.command_line.documents import attributes_document
 from ovsdp_cuse.command_line.options import talks_to_device
 from ovsdp_cuse.command_line.requests import find_datapath
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
-from ovsdp_cuse.wire.family import Message
-from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd, FlowStats
-from ovsdp_cuse.wire.key import KEY, KEY_ATTRIBUTES
+from ovsdp_cuse.wire.flow import FLOW, FlowCmd
+from ovsdp_cuse.wire.text.document import flow_document
 from ovsdp_cuse.wire.text.flow import FlowText
 
 JSON_SHAPE = """
@@ -28,26 +25,6 @@ With --json what is printed is {"flows": [FLOW, ...]}, a FLOW
    "packets": 0, "bytes": 0, "used_ms": TIME or null, "tcp_flags": 0}
 where a TIME is in milliseconds of CLOCK_MONOTONIC.
 """
-
-
-def document(message: Message) -> dict[str, Any]:
-    """A flow in JSON, as JSON_SHAPE shows it."""
-    attributes = message.attributes
-    key, mask = attributes.get(FlowAttr.KEY, b""), attributes.get(FlowAttr.MASK, b"")
-    text = FlowText()
-    stats: FlowStats = attributes.get(FlowAttr.STATS, FlowStats(0, 0))
-    ufid: bytes | None = attributes.get(FlowAttr.UFID)
-    return {
-        "ufid": None if ufid is None else ufid.hex(),
-        "match": text.key(key, mask),
-        "actions": text.actions(attributes.get(FlowAttr.ACTIONS, b"")),
-        "key": attributes_document(KEY_ATTRIBUTES, KEY.decode(key, False)),
-        "mask": attributes_document(KEY_ATTRIBUTES, KEY.decode(mask, False)),
-        "packets": stats.n_packets,
-        "bytes": stats.n_bytes,
-        "used_ms": attributes.get(FlowAttr.USED),
-        "tcp_flags": attributes.get(FlowAttr.TCP_FLAGS, 0),
-    }
 
 
 def _ago(used_ms: int | None) -> str:
@@ -67,7 +44,9 @@ def _ago(used_ms: int | None) -> str:
 @talks_to_device(FLOW.attributes, read_only=True)
 def flow_show(device: Device, as_json: bool, datapath: str) -> None:
     index = find_datapath(device, datapath).dp_ifindex
-    flows = [document(found) for found in device.dump(FLOW, FlowCmd.GET, dp_ifindex=index)]
+    text = FlowText()
+    found = device.dump(FLOW, FlowCmd.GET, dp_ifindex=index)
+    flows = [flow_document(message, text) for message in found]
     if as_json:
         click.echo(json.dumps({"flows": flows}))
     elif not flows:

@@ -77,6 +77,12 @@ def _octal(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     type=int,
     help=f"As many may a handle for writing ask for.  [default: {DEFAULTS.queue_maximum}]",
 )
+@click.option(
+    "--state",
+    metavar="PATH",
+    help="Where the state is shown as files; auto: /run/ovsdp, if that can be; off: nowhere.  "
+    f"[default: {DEFAULTS.state}]",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS), help=f"[default: {DEFAULTS.log_level}]")
 @click.option(
     "--log-format", type=click.Choice(LOG_FORMATS), help=f"[default: {DEFAULTS.log_format}]"

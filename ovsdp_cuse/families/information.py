@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Information:
     """The daemon and its node, as they were when it started.
 
     version: of the package, such as "0.1.0". node: cuse, fuse or memory. path: of the node, ""
     where it has none. mode: its permission bits. uid, gid: whose it is. interfaces: host or memory.
-    state: where the file system of live state is, "" where there is none. process: the daemon's id.
+    state: where the file system of live state
+    is now, "" where there is none. process: the daemon's id.
     started_ns: on CLOCK_MONOTONIC.
     """
 

@@ -49,7 +49,7 @@ def test_a_wrong_command_line_is_2(arguments: tuple[str, ...], run: Run) -> None
 @pytest.mark.parametrize(
     ("command", "unwanted"),
     [
-        ("serve", ("ovsdp_cuse.client.device", "ovsdp_cuse.command_line.tables")),
+        ("serve", ("pyfuse3", "ovsdp_cuse.command_line.tables")),
         ("dp-show", ("trio", "structlog", "rich")),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_broken_plugin_is_told_in_one_line(tmp_path: Path, code: str, complain
     """The daemon does not start half: no node is made."""
     node = tmp_path / "node"
     site = broken(tmp_path, code)
-    done = run(site, "ovsdp_cuse", "serve", "--node", "fuse", "--path", str(node))
+    done = run(site, "ovsdp_cuse", "serve", "--state", "off", "--node", "fuse", "--path", str(node))
     assert done.returncode == 1
     assert done.stderr == f"Error: {complaint}\n"
     assert not node.exists()

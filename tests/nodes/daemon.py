@@ -68,6 +68,7 @@ class Daemon:
             *("setpriv", "--pdeathsig", "KILL", *credentials),
             *(sys.executable, "-m", module, "serve", "--node", kind),
             *("--interfaces", interfaces),
+            *(() if "--state" in options else ("--state", "off")),  # its default place is one
             *place,
             *options,
         )
