@@ -94,12 +94,14 @@ class _Note:
     """Where an action is.
 
     path: see Step. deeper: how many lists it is in that run as if they were the one around them.
-    entered: the actions that hold those which begin with this one, from the outermost.
+    entered: the actions that hold those which begin with this one, from the outermost. left: those
+    that come after this one, and have nothing to do.
     """
 
     path: tuple[int, ...]
     deeper: int = 0
     entered: tuple[_Note, ...] = ()
+    left: tuple[_Note, ...] = ()
 
 
 class ToldCompiler(Compiler):
@@ -118,6 +120,8 @@ class ToldCompiler(Compiler):
         self._flow_actions = actions
         self._notes: dict[int, _Note] = {}
         self._steps: dict[int, ProgramStep] = {}
+        self._idle: tuple[_Note, ...] = ()
+        """The actions of a list that has only such as have nothing to do."""
         self._own = self._separate(actions.actions, ())
 
     def compile(self, board: Switchboard) -> Program:
@@ -156,34 +160,46 @@ class ToldCompiler(Compiler):
         """As Compiler.body; what the list does is told one deeper."""
         run = super().body(actions, end, is_nested)
         deeper = self._trail.deeper
+        idle, self._idle = self._idle, ()
 
         def run_deeper(packet: Packet) -> None:
             with deeper():
+                self._tell_holders(idle)
                 run(packet)
 
         return run_deeper
 
     def _unfold(self, actions: Sequence[Action]) -> list[Action]:
+        """As Compiler._unfold, with a note of what is not there any more."""
         unfolded = list(actions)
-        # One with an empty list does the same where it stays, and is told.
-        while unfolded and (inner := runs_in_place(unfolded[-1])):
+        gone: tuple[_Note, ...] = ()
+        while unfolded and (inner := runs_in_place(unfolded[-1])) is not None:
             outer = self._notes[id(unfolded[-1])]
+            holders = (*outer.entered, outer)
             for action in inner:
                 self._notes[id(action)].deeper = outer.deeper + 1
-            self._notes[id(inner[0])].entered = (*outer.entered, outer)
+            if inner:
+                self._notes[id(inner[0])].entered = holders
+            else:
+                gone = (*holders, *gone)
             unfolded[-1:] = inner
+        if unfolded:
+            self._notes[id(unfolded[-1])].left = gone
+        else:
+            self._idle = gone
         return unfolded
 
     def _last(self, action: Action, end: Program) -> Program | None:
         finish = super()._last(action, end)
         if finish is None:
             return None
-        trail, levels = self._trail, self._notes[id(action)].deeper
+        trail, note = self._trail, self._notes[id(action)]
 
         def finish_told(packet: Packet) -> None:
-            with trail.deeper(levels):
+            with trail.deeper(note.deeper):
                 self._tell(action)
                 finish(packet)
+                self._tell_holders(note.left, note.deeper)
 
         return finish_told
 
@@ -194,12 +210,13 @@ class ToldCompiler(Compiler):
         step = self._steps.get(id(action))
         if step is None:
             step = self._steps[id(action)] = super()._step(action)
-        trail = self._trail
-        with trail.deeper(self._notes[id(action)].deeper):
+        trail, note = self._trail, self._notes[id(action)]
+        with trail.deeper(note.deeper):
             told, before = self._tell(action), Sight.of(packet)
             if step(packet):
                 return True
             trail.tell_change(told, before, packet)
+            self._tell_holders(note.left, note.deeper)
             return False
 
     def _taken(self, probability: int) -> Callable[[], bool]:
@@ -220,9 +237,14 @@ class ToldCompiler(Compiler):
     def _tell(self, action: Action) -> Step:
         """Tell an action, and before it those that begin with it and only hold a list."""
         trail, note, actions = self._trail, self._notes[id(action)], self._flow_actions
-        for outer in note.entered:
-            with trail.deeper(outer.deeper - note.deeper):
-                trail.tell(Step(StepKind.ACTION, 0, actions=actions, path=outer.path))
+        self._tell_holders(note.entered, note.deeper)
         if isinstance(action, Output) and action.port not in self._ports:
             trail.why = f"the datapath has no port {action.port}"
         return trail.tell(Step(StepKind.ACTION, 0, actions=actions, path=note.path))
+
+    def _tell_holders(self, notes: Sequence[_Note], deeper: int = 0) -> None:
+        """Tell actions that only hold a list; `deeper` is counted in the depth already."""
+        trail, actions = self._trail, self._flow_actions
+        for note in notes:
+            with trail.deeper(note.deeper - deeper):
+                trail.tell(Step(StepKind.ACTION, 0, actions=actions, path=note.path))

@@ -19,6 +19,7 @@ from ovsdp_cuse.switch.actions import (
     Layer,
     Output,
     PopVlan,
+    PushEth,
     PushVlan,
     Recirc,
     Sample,
@@ -282,6 +283,24 @@ def test_paths_and_depths_of_lists_in_lists() -> None:
     ]  # fmt: skip
     short = check(traffic, UDP_FRAME[:50])
     assert [step.path for step in short if step.depth == 2 and step.path[:1] == (1,)] == [(1, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("actions", "paths"),
+    [
+        ((Clone(()),), [(0,)]),
+        ((Clone((Clone(()),)), Clone(())), [(0,), (0, 0, 0), (1,)]),
+        ((Output(2), Clone((Output(3), Clone(()))), Clone(())),
+         [(0,), (1,), (1, 0, 0), (1, 0, 1), (2,)]),
+        ((Clone((PushEth(bytes(6), bytes(6)),)), Clone(())), [(0,), (0, 0, 0)]),
+        ((Output(2), DecTtl((Output(3),)), Clone(())), [(0,), (1,), (1, 0, 0)]),
+    ],
+)  # fmt: skip
+def test_lists_of_nothing(actions: tuple[Action, ...], paths: list[tuple[int, ...]]) -> None:
+    """They are told in their turn, where it comes, and make the one before them the last."""
+    frame = UDP_FRAME[:22] + b"\1" + UDP_FRAME[23:]
+    steps = check(prepared(actions), frame)
+    assert [step.path for step in steps if step.kind is StepKind.ACTION] == paths
 
 
 def test_recirculation_is_deeper() -> None:
