@@ -8,12 +8,14 @@ exception but DatapathError leaves here, and cancellation.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
 import structlog
 
 from ovsdp_cuse.families.device_door import DeviceDoor, Ioctl, IoctlResult
 from ovsdp_cuse.families.packet import UpcallSender
+from ovsdp_cuse.families.process import process_of
 from ovsdp_cuse.families.request import Context
 from ovsdp_cuse.families.session import Access, Owner, Session
 from ovsdp_cuse.families.stream_door import StreamDoor
@@ -70,7 +72,11 @@ class Dispatcher:
         self.run = stream.run
 
     def open(self, access: Access, nonblocking: bool, owner: Owner) -> Session:
-        """Open a handle; ENFILE when the limit is reached."""
+        """Open a handle; ENFILE when the limit is reached.
+
+        The owner's pid may be that of a thread; the session's is that of its process.
+        """
+        owner = replace(owner, pid=process_of(owner.pid))
         session = self.context.sessions.open(access, nonblocking, owner)
         if self._taps.active is not None:
             self._taps.active.opened(session)

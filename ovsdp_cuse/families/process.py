@@ -17,3 +17,15 @@ def command_of(pid: int) -> str:
     except OSError:
         return UNKNOWN
     return text.removesuffix("\n")
+
+
+def process_of(thread: int) -> int:
+    """The process of a thread: FUSE tells which thread has opened a handle.
+
+    The number itself where it is nobody's any more, or of another PID namespace.
+    """
+    try:
+        lines = Path(f"/proc/{thread}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return thread
+    return next((int(line[5:]) for line in lines if line.startswith("Tgid:")), thread)
