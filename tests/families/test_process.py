@@ -18,15 +18,16 @@ def gone() -> int:
 
 
 def test_a_thread_is_of_its_process() -> None:
-    told: list[tuple[int, int]] = []
-    thread = threading.Thread(
-        target=lambda: told.append(
-            (threading.get_native_id(), process_of(threading.get_native_id()))
-        )
-    )
+    told: list[int] = []
+
+    def tell() -> None:
+        thread = threading.get_native_id()
+        told.extend((thread, process_of(thread)))
+
+    thread = threading.Thread(target=tell)
     thread.start()
     thread.join()
-    ((number, process),) = told
+    number, process = told
     assert number != process == os.getpid()
     assert process_of(os.getpid()) == os.getpid()
 
