@@ -16,7 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import flows, forwarding, lookup, report, upcalls, virtual_machine, vswitchd
+from bench import flows, forwarding, lookup, report, tracing, upcalls, virtual_machine, vswitchd
 from bench.measure import DUMPED, Effort, Placement, compare, soak
 from bench.namespaces import namespace
 from bench.programs import BenchError, Programs
@@ -101,8 +101,16 @@ def run_openvswitch(run: Run) -> dict[str, Any]:
     return figures
 
 
+def trace(run: Run) -> dict[str, Any]:
+    """What it costs that the daemon can be traced, while nobody does."""
+    figures = tracing.measure(run.programs, run.directory, run.kind, run.effort)
+    tracing.show(run.console, figures)
+    return figures
+
+
 MEASUREMENTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "transact": transact,
+    "trace": trace,
     "lookup": look_up,
     "flows": put_flows,
     "forwarding": forward,
@@ -192,9 +200,10 @@ def main(
 ) -> None:
     """Measure the daemon, each time beside a peer in the same run.
 
-    MEASUREMENT is one of transact, lookup, flows, forwarding, upcall, openvswitch; all of them
-    where none is named. Needs root, for its network namespaces. flows, upcall and openvswitch are
-    measured again in the virtual machine, whose kernel has the module to compare with.
+    MEASUREMENT is one of transact, trace, lookup, flows, forwarding, upcall, openvswitch; all
+    of them where none is named. Needs root, for its network namespaces. flows, upcall and
+    openvswitch are measured again in the virtual machine, whose kernel has the module to compare
+    with.
     """
     console = Console()
     effort = Effort.quick() if quick else Effort.full()

@@ -55,6 +55,12 @@ class Server:
         """VmHWM: the most that it has had in RAM, in KiB."""
         return self._memory_kib("VmHWM:")
 
+    @property
+    def processor_ns(self) -> int:
+        """Nanoseconds that its threads have run (sched-stats.rst of the kernel)."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
     def _memory_kib(self, what: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith(what):
@@ -63,14 +69,23 @@ class Server:
 
 
 @contextmanager
-def daemon(kind: NodeKind, directory: Path, switch: Namespace | None = None) -> Iterator[Server]:
-    """ovsdp-cuse with a node of this kind, in a network namespace or not; stopped at the end."""
-    command = [sys.executable, "-m", "ovsdp_cuse", "serve", "--state", "off", "--node", kind.value]
+def daemon(
+    kind: NodeKind,
+    directory: Path,
+    switch: Namespace | None = None,
+    module: str = "ovsdp_cuse",
+    role: str = "daemon",
+) -> Iterator[Server]:
+    """ovsdp-cuse with a node of this kind, in a network namespace or not; stopped at the end.
+
+    module: what runs it. role: names its CUSE node, where several run.
+    """
+    command = [sys.executable, "-m", module, "serve", "--state", "off", "--node", kind.value]
     if kind is NodeKind.FUSE:
         node = directory / "ovs-datapath"
         command += ["--path", str(node)]
     else:
-        node = _cuse_node("daemon")
+        node = _cuse_node(role)
         command += ["--name", node.name]
     if switch is not None:
         command = list(switch.command(*command))
