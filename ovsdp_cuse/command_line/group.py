@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "port-del": "port:port_del",
     "flow-show": "flow:flow_show",
     "flow-del": "flow:flow_del",
+    "explain": "explain:explain",
     "monitor": "messages:monitor",
     "trace": "trace:trace",
     "send": "messages:send",
