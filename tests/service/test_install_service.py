@@ -141,7 +141,7 @@ def test_the_unit_names_the_program_and_opens_what_is_hidden() -> None:
     program = Path("/home/x/bin/ovsdp-cuse")
     needed = [Path("/opt/python"), Path("/home/x"), Path("/tmp/y")]
     unit = service_files.unit_for(program, needed)
-    assert setting(unit, "Service", "ExecStart") == [f"{program} serve --node cuse"]
+    assert setting(unit, "Service", "ExecStart") == [f"{program} serve --node cuse --state off"]
     assert setting(unit, "Service", "ProtectHome") == ["tmpfs"]
     assert setting(unit, "Service", "BindReadOnlyPaths") == ["/home/x", "/tmp/y"]
 
