@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -182,3 +183,36 @@ def test_the_end_of_a_trace(daemon: Daemon) -> None:
 def test_who_may_only_read(daemon: Daemon) -> None:
     with Device(read_only=True) as device, pytest.raises(DatapathError, match="for writing"):
         traces(device)
+
+
+def test_the_page_shows_what_is_printed(traced: Traced, run: Run) -> None:
+    """Each line of docs/trace.md that a trace would print, but for who it was and the time."""
+
+    def say(client: Device) -> None:
+        with Device() as monitor:
+            monitor.subscribe("ovs_datapath")
+            name = {DpAttr.NAME: "dp0"}
+            client.transact(DATAPATH, DpCmd.NEW, {**name, DpAttr.UPCALL_PID: (0,)})
+            with Device() as other, pytest.raises(DatapathError):
+                other.transact(DATAPATH, DpCmd.NEW, {**name, DpAttr.UPCALL_PID: (0,)})
+            with Device() as other:
+                other.transact(DATAPATH, DpCmd.DEL, name)
+
+    def plain(line: str) -> str:
+        """The line from its direction on, without what is another one each time."""
+        line = re.sub(r"^ *\d+ \S+\[\d+\] ", "", line)
+        line = re.sub(r"^< [\d.]+[um]s ", "< TIME ", line)
+        return re.sub(r"(seq|pid|dp_ifindex)=\d+", r"\1=N", line)
+
+    traced(say)
+    printed = run("trace").stdout.splitlines()
+    traced(say)
+    printed += run("trace", "--verbose").stdout.splitlines()
+    page = Path(__file__).parents[2] / "docs" / "trace.md"
+    shown = [
+        line for line in page.read_text().splitlines() if re.match(r"    \d+ ovsdp-cuse\[", line)
+    ]
+    assert len(shown) >= 9
+    for line in shown:
+        begin, *_rest = plain(line).split("...")
+        assert [found for found in printed if plain(found).startswith(begin)], begin
