@@ -39,6 +39,7 @@ ABOVE = (
     "service",
     "state",
     "state_trace",
+    "testing",
 )
 """What puts the layers together: it may import all, and none of them may import it."""
 

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from ovsdp_cuse.client.conversation import Conversation, Exchange, is_dump
 from ovsdp_cuse.client.families import FamilyInfo
-from ovsdp_cuse.client.handle import EventsLost, Handle
+from ovsdp_cuse.client.handle import EventsLost, Handle, RawHandle
 from ovsdp_cuse.client.inbox import Event, Inbox
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.wire.control import CONTROL, ControlCmd, McastAttr
@@ -37,6 +37,7 @@ class Device:
 
     path: of the device. read_only: open it for what needs no privilege: GETs, dumps and events.
     families: schemas, beside those of this package, of families whose events are to be decoded.
+    handle: one that is open already, in the place of the one that `path` would give.
 
     Raises DatapathError that says what to do where the device cannot be opened.
     """
@@ -47,8 +48,9 @@ class Device:
         *,
         read_only: bool = False,
         families: Iterable[FamilySchema] = (),
+        handle: RawHandle | None = None,
     ) -> None:
-        self._handle = Handle(os.fspath(path), read_only)
+        self._handle: RawHandle = handle or Handle(os.fspath(path), read_only)
         self._conversation = Conversation(self._handle.pid)
         self._inbox = Inbox(self._conversation, families)
         self._lost = False

@@ -28,6 +28,7 @@ from errno import (
     EPERM,
 )
 from sys import byteorder
+from typing import Protocol
 
 from ovsdp_cuse.client.ioctl import (
     OVS_IOCTL_GET_PID,
@@ -90,9 +91,37 @@ def _explained(error: OSError, problems: Mapping[int, str], path: str) -> Datapa
     return DatapathError(errno, problems.get(errno, os.strerror(errno)).format(path=path))
 
 
-def _check_length(request: bytes) -> None:
+def check_length(request: bytes) -> None:
+    """Raise EMSGSIZE where a request is longer than an ioctl can carry."""
     if len(request) > OVS_IOCTL_MAX_LENGTH:
         raise DatapathError(EMSGSIZE, f"an ioctl carries at most {OVS_IOCTL_MAX_LENGTH} bytes")
+
+
+class RawHandle(Protocol):
+    """What Device needs of an open handle; `Handle` is one, and says what its methods do.
+
+    None of them waits but `wait_readable`. path: the device's name, for people.
+    """
+
+    path: str
+    descriptor: int
+    pid: int
+
+    def close(self) -> None: ...
+
+    def ioctl_transact(self, request: bytes) -> bytes: ...
+
+    def ioctl_write(self, request: bytes) -> None: ...
+
+    def ioctl_read(self) -> bytes: ...
+
+    def ioctl_peek(self, size: int) -> tuple[int, bytes]: ...
+
+    def write(self, messages: bytes) -> None: ...
+
+    def read(self) -> bytes | None: ...
+
+    def wait_readable(self, deadline: float | None = None, other: int | None = None) -> bool: ...
 
 
 class Handle:
@@ -123,7 +152,7 @@ class Handle:
 
     def ioctl_transact(self, request: bytes) -> bytes:
         """TRANSACT: the reply to a request, b"" where there is none."""
-        _check_length(request)
+        check_length(request)
         buffer = bytearray(request.ljust(REPLY_LENGTH, b"\0"))
         try:
             return self._ioctl(ovs_ioctl_transact(len(buffer)), buffer)
@@ -134,7 +163,7 @@ class Handle:
 
     def ioctl_write(self, request: bytes) -> None:
         """WRITE: a request without a reply, or one that begins a dump."""
-        _check_length(request)
+        check_length(request)
         try:
             self._ioctl(ovs_ioctl_write(len(request)), bytearray(request))
         except OSError as error:

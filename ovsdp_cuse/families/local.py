@@ -13,6 +13,7 @@ by part, holds up nobody for longer than one part takes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EBADF, EMSGSIZE
 from types import TracebackType
 from typing import Final, Self
@@ -70,6 +71,11 @@ class LocalHandle:
             self._pid = self._session.pid
         return self._pid
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, here or by the daemon."""
+        return self._session is None or self._session.closed
+
     def close(self) -> None:
         """Close the handle, and end what waits on it with EBADF; it may be closed already."""
         session, self._session = self._session, None
@@ -80,6 +86,10 @@ class LocalHandle:
     def poll(self) -> int:
         """The events that are true now, as poll(2) names them."""
         return self._open_session().poll()
+
+    def on_readable(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called, once, when the next datagram arrives."""
+        self._open_session().on_readable = wake
 
     # The device door ---------------------------------------------------------------------------
 

@@ -206,6 +206,13 @@ class MemoryPorts:
         """Any interface; ENODEV where there is none."""
         return self._entry(name).interface
 
+    def port(self, name: str) -> MemoryPort:
+        """The port that has an interface; ENODEV where there is none."""
+        port = self._entry(name).port
+        if port is None:
+            raise DatapathError(ENODEV, f"the interface {name!r} is no port of a datapath")
+        return port
+
     def follow(self) -> None:
         """Nothing happens to these interfaces that is not told at once."""
 
