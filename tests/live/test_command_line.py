@@ -126,3 +126,23 @@ def test_what_the_daemon_tells_of_itself(device_path: Path, node_kind: str) -> N
     assert f'node="{node_kind}",path="{device_path}"' in metrics
     assert 'ovsdp_datapath_flows{datapath="line4"} 0.0' in metrics.splitlines()
     run(device_path, "dp-del", "line4")
+
+
+def test_a_packet_is_explained(device_path: Path) -> None:
+    """Through a real node, whose reads are as long as the client makes them."""
+    frame = "020000000002 020000000001 9999" + " 00" * 500
+    run(device_path, "dp-add", "line5")
+    try:
+        run(device_path, "port-add", "line5", "line5p", "--type", "internal")
+        printed = run(device_path, "explain", "--dp", "line5", "--in-port", "line5p", frame)
+        first, key, *rest = printed.splitlines()
+        assert first == "514 bytes come in by port 1 (line5p) of line5"
+        assert key.startswith("key: ") and "eth_type(0x9999)" in key
+        assert rest == [
+            "miss: no flow matches",
+            "--> dropped: upcall lost (no PID is set for it)",
+        ]
+        stats = json.loads(run(device_path, "dp-show", "--json"))
+        assert '"missed": 0' in json.dumps(stats)
+    finally:
+        run(device_path, "dp-del", "line5")
