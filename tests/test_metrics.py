@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from errno import EIO, ENODEV
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,3 +260,23 @@ def test_the_library_is_loaded_by_who_renders() -> None:
     )
     done: Any = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def table() -> str:
+    """The table of docs/metrics.md."""
+    rows = [
+        (
+            f"`{metric.name}{'_total' * metric.is_counter}`",
+            "counter" if metric.is_counter else "gauge",
+            ", ".join(metric.labels),
+            metric.help.rstrip("."),
+        )
+        for metric in METRICS
+    ]
+    lines = [("metric", "type", "labels", "what"), ("---",) * 4, *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def test_the_page_has_every_metric() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
+    assert f"<!-- metrics -->\n\n{table()}\n<!-- end -->" in page

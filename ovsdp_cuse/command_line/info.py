@@ -57,7 +57,7 @@ def info(device: Device, as_json: bool) -> None:
     )
     state = f"; live state in {printable(daemon['state'])}" if daemon["state"] else ""
     click.echo(
-        f"ovsdp-cuse {daemon['version']}, process {daemon['process']}, "
+        f"version {daemon['version']}, process {daemon['process']}, "
         f"up {timedelta(seconds=int(daemon['uptime_s']))}{state}\n"
     )
     print_table(

@@ -10,9 +10,16 @@ from ovsdp_cuse.families import explain, fault_control, state, trace_control, tr
 from ovsdp_cuse.families.registry import Family
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL
 
+_COMMANDS = (
+    *state.COMMANDS,
+    *trace_control.COMMANDS,
+    *fault_control.COMMANDS,
+    *explain.COMMANDS,
+)
+
 FAMILY = Family(
     schema=OVSDP_CONTROL,
     summary="the daemon's state, traces, explanations and faults",
-    commands=(*state.COMMANDS, *trace_control.COMMANDS, *fault_control.COMMANDS, *explain.COMMANDS),
+    commands=tuple(sorted(_COMMANDS, key=lambda command: command.number)),
     groups=(trace_feed.GROUP,),
 )

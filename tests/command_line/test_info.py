@@ -13,7 +13,7 @@ from tests.families.doors import Daemon
 def test_a_table_of_families(daemon: Daemon, run: Run) -> None:
     text = run("info").stdout
     assert "device: FUSE node, mode 0640, owner " in text
-    assert f"ovsdp-cuse unknown, process {os.getpid()}, up 0:00:" in text
+    assert f"version unknown, process {os.getpid()}, up 0:00:" in text
     for family in BUILT_IN:
         assert f" {family.schema.name} " in text
         assert all(command.name in text for command in family.commands)
