@@ -1,35 +1,20 @@
 """The conversations in a capture: requests in their order, each with what it was answered.
 
-Both kinds of captures are read: recordings of our device, in which each message says whose it is,
-and those of nlmon, where it is told by sequence numbers and port ids. There a notification of a
-change looks like the reply to it: who asked with NLM_F_ECHO has got it, and a second time if it was
-in the multicast group.
-
 A sendmsg of several messages is taken apart. Messages have the numbers of the capture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from sys import byteorder
 from typing import Final
 
-from ovsdp_cuse.captures.netlink import Frame, split
-from ovsdp_cuse.wire.attributes import Attributes
-from ovsdp_cuse.wire.datapath import DpCmd
-from ovsdp_cuse.wire.netlink import (
-    GENERIC_HEADER_SIZE,
-    NETLINK_HEADER,
-    NLM_F_ECHO,
-    NLM_F_REQUEST,
-    ControlType,
-)
-from ovsdp_cuse.wire.trace import TraceAttr, TraceKind
+from ovsdp_cuse.captures.records import UNKNOWN, Recorded, messages
+from ovsdp_cuse.wire.netlink import NETLINK_HEADER
+from ovsdp_cuse.wire.trace import TraceKind, TraceRecord
 
-_GET: Final = DpCmd.GET
-_ANNOUNCED: Final = ("ovs_datapath", "ovs_vport", "ovs_flow")
-"""Families whose changes a multicast group is told of; GET has the same number in each."""
+READ_ONLY: Final = "read-only"
+"""How a trace says that a handle was opened for reading."""
 
 
 @dataclass
@@ -85,114 +70,89 @@ class Unasked:
 Event = Exchange | Opened | Closed | Unasked
 
 
-def conversation(frames: Iterable[Frame], ids: Mapping[str, int]) -> list[Event]:
-    """What happened in a capture, in order; ids: of the families, as it has them."""
-    reader = _Reader(ids)
-    for frame in frames:
-        if frame.introduces:
-            continue
-        if frame.trace is not None:
-            reader.recorded(frame, frame.trace)
-        else:
-            reader.seen(frame)
+def conversation(records: Iterable[Recorded]) -> list[Event]:
+    """What happened, in order."""
+    reader = _Reader()
+    for number, record in records:
+        reader.read(number, record)
     return reader.events
 
 
 class _Reader:
-    def __init__(self, ids: Mapping[str, int]) -> None:
+    def __init__(self) -> None:
         self.events: list[Event] = []
-        self._announced = {ids[name] for name in _ANNOUNCED if name in ids}
         self._open: dict[tuple[int, int], Exchange] = {}
         self._latest: dict[int, Exchange] = {}
         self._last: Exchange | None = None
+        self._forms = {
+            TraceKind.OPENED: self._opened,
+            TraceKind.CLOSED: self._closed,
+            TraceKind.REQUEST: self._request,
+            TraceKind.REPLY: self._reply,
+            TraceKind.NOTIFICATION: self._notification,
+            TraceKind.UPCALL: self._upcall,
+            TraceKind.REFUSED: self._refused,
+        }
 
-    def recorded(self, frame: Frame, trace: Attributes) -> None:
-        """A frame of our own recording."""
-        handle = trace.get(TraceAttr.PID, 0)
-        kind = trace[TraceAttr.KIND]
-        if kind == TraceKind.OPENED:
-            read_only = "read-only" in trace.get(TraceAttr.TEXT, "")
-            self.events.append(Opened(frame.number, frame.time_ns, handle, read_only))
-        elif kind == TraceKind.CLOSED:
-            self.events.append(Closed(frame.number, frame.time_ns, handle))
-        elif kind == TraceKind.REFUSED:
-            if handle in self._latest:
-                self._latest[handle].refused = trace.get(TraceAttr.ERRNO, 0)
-        elif kind == TraceKind.REQUEST:
-            for message in _messages(frame):
-                self._begin(frame, message, handle, trace.get(TraceAttr.OPERATION))
-        elif kind == TraceKind.UPCALL:
-            if self._last is not None:
-                self._last.upcalls += ((handle, message) for message in split(frame.data))
-        elif kind in (TraceKind.REPLY, TraceKind.NOTIFICATION):
-            for message in _messages(frame):
-                self._answer(frame, message, handle, is_reply=kind == TraceKind.REPLY)
+    def read(self, number: int, record: TraceRecord) -> None:
+        """Take note of a record; of other kinds than these nothing is to be done again."""
+        if record.kind in self._forms:
+            self._forms[record.kind](number, record)
 
-    def seen(self, frame: Frame) -> None:
-        """A frame of a capture of somebody else's."""
-        for message in _messages(frame):
-            header = NETLINK_HEADER.parse(message)
-            control = header.type in (ControlType.ERROR, ControlType.DONE)
-            of = header.pid, header.sequence
-            if header.flags & NLM_F_REQUEST and not control:
-                self._begin(frame, message, header.pid, None)
-            elif (exchange := self._asked(header.pid, header.sequence)) is not None:
-                if control or self._is_reply(exchange, message):
-                    exchange.replies.append(message)
-                else:
-                    exchange.notifications.append((0, message))
-                exchange.cut |= frame.length > len(frame.data)
-            elif not any(of) and header.type in self._announced:
-                self.events.append(Unasked(frame.number, frame.time_ns, message))
-            elif not any(of) and self._last is not None:
-                self._last.upcalls.append((0, message))
+    def _opened(self, number: int, record: TraceRecord) -> None:
+        read_only = record.text.startswith(READ_ONLY)
+        self.events.append(Opened(number, record.time_ns, record.pid, read_only))
+
+    def _closed(self, number: int, record: TraceRecord) -> None:
+        self.events.append(Closed(number, record.time_ns, record.pid))
+
+    def _request(self, number: int, record: TraceRecord) -> None:
+        for message in messages(record):
+            exchange = Exchange(
+                number, record.time_ns, record.pid, message, record.operation or None
+            )
+            exchange.cut = _is_cut(record)
+            self.events.append(exchange)
+            self._last = self._latest[record.pid] = exchange
+            self._open[record.pid, NETLINK_HEADER.parse(message).sequence] = exchange
+
+    def _reply(self, _number: int, record: TraceRecord) -> None:
+        for message in messages(record):
+            exchange = self._asked(record.pid, NETLINK_HEADER.parse(message).sequence)
+            if exchange is None and record.command != UNKNOWN:
+                # SOCK_PROP may give a handle another PID, and then its reply has that.
+                exchange = self._latest.get(record.pid) or self._last
+            if exchange is not None:
+                exchange.replies.append(message)
+                exchange.cut |= _is_cut(record)
 
     def _asked(self, pid: int, sequence: int) -> Exchange | None:
-        """The request that an answer is for; a client may leave its PID to the kernel to know."""
+        """The request that an answer to a handle is for."""
         exchange = self._open.get((pid, sequence))
-        if exchange is None and pid and (0, sequence) in self._open:
+        if exchange is None and (0, sequence) in self._open:
+            # A client may leave its PID to the kernel to know; the answer tells it.
             exchange = self._open[pid, sequence] = self._open.pop((0, sequence))
             exchange.handle = pid
         return exchange
 
-    def _is_reply(self, exchange: Exchange, message: bytes) -> bool:
-        """Whether an answer was for the one who asked, and not for a multicast group."""
-        request = NETLINK_HEADER.parse(exchange.request)
-        if request.type not in self._announced or _command(exchange.request) == _GET:
-            return True
-        return bool(request.flags & NLM_F_ECHO) and message not in exchange.replies
-
-    def _begin(self, frame: Frame, message: bytes, handle: int, operation: str | None) -> None:
-        exchange = Exchange(frame.number, frame.time_ns, handle, message, operation)
-        exchange.cut = frame.length > len(frame.data)
-        self.events.append(exchange)
-        self._last = self._latest[handle] = exchange
-        self._open[handle, NETLINK_HEADER.parse(message).sequence] = exchange
-
-    def _answer(self, frame: Frame, message: bytes, handle: int, is_reply: bool) -> None:
-        header = NETLINK_HEADER.parse(message)
-        asker = handle if is_reply else header.pid
-        exchange = self._open.get((asker, header.sequence))
-        if is_reply:
-            # SOCK_PROP may give a handle another PID, and then its reply has that.
-            exchange = exchange or self._latest.get(handle) or self._last
+    def _notification(self, number: int, record: TraceRecord) -> None:
+        for message in messages(record):
+            header = NETLINK_HEADER.parse(message)
+            exchange = self._asked(header.pid, header.sequence) if header.pid else None
             if exchange is not None:
-                exchange.replies.append(message)
-                exchange.cut |= frame.length > len(frame.data)
-        elif exchange is not None and asker:
-            exchange.notifications.append((handle, message))
-        else:
-            self.events.append(Unasked(frame.number, frame.time_ns, message))
+                exchange.notifications.append((record.pid, message))
+            else:
+                self.events.append(Unasked(number, record.time_ns, message))
+
+    def _upcall(self, _number: int, record: TraceRecord) -> None:
+        if self._last is not None:
+            self._last.upcalls += ((record.pid, message) for message in messages(record))
+
+    def _refused(self, _number: int, record: TraceRecord) -> None:
+        # Without a latency it is of bytes that were no request yet.
+        if record.pid in self._latest and record.latency_ns is not None:
+            self._latest[record.pid].refused = record.errno
 
 
-def _messages(frame: Frame) -> Iterable[bytes]:
-    """The messages of a frame; of one that was cut, the beginning, with its own length."""
-    whole = list(split(frame.data))
-    if not whole and len(frame.data) >= GENERIC_HEADER_SIZE and len(frame.data) < frame.length:
-        return [len(frame.data).to_bytes(4, byteorder) + frame.data[4:]]
-    return whole
-
-
-def _command(message: bytes) -> int:
-    """genlmsghdr.cmd; 0 where the message ends before it."""
-    return message[16] if len(message) > 16 else 0
+def _is_cut(record: TraceRecord) -> bool:
+    return len(record.message) < record.length

@@ -23,7 +23,8 @@ _BY_NAME: Final = {name: kind for kind, name in _KINDS.items()}
 _NOTE: Final = re.compile(
     r"(?P<KIND>[a-z ]+); handle (?P<PID>\d+); (?P<COMMAND>.*?)\[(?P<PROCESS>\d+)\]"
     r"(?:; by (?P<OPERATION>[A-Z_]+))?(?:; after (?P<LATENCY_NS>\d+) ns)?"
-    r"(?:; fault (?P<FAULT>\d+))?(?:; error (?P<ERRNO>\d+) \((?:\w+)\))?(?:; (?P<TEXT>.*))?",
+    r"(?:; fault (?P<FAULT>\d+))?(?:; error (?P<ERRNO>\d+) \(\w+\))?"
+    r"(?:; attribute (?P<PATH>[\d/]+))?(?:; (?P<TEXT>.*))?",
     re.DOTALL,
 )
 _WORDS: Final = ("COMMAND", "OPERATION", "TEXT")
@@ -46,6 +47,8 @@ def note_of(trace: Attributes) -> str:
     if TraceAttr.ERRNO in trace:
         number = trace[TraceAttr.ERRNO]
         words.append(f"error {number} ({errno_name(number)})")
+    if TraceAttr.PATH in trace:
+        words.append(f"attribute {'/'.join(map(str, trace[TraceAttr.PATH]))}")
     if TraceAttr.TEXT in trace:
         words.append(trace[TraceAttr.TEXT])
     return "; ".join(words)
@@ -58,6 +61,10 @@ def parse_note(comment: str) -> Attributes | None:
         return None
     trace: dict[int, Any] = {TraceAttr.KIND: int(_BY_NAME[found["KIND"]])}
     for name, text in found.groupdict().items():
-        if text is not None and name != "KIND":
+        if text is None or name == "KIND":
+            continue
+        if name == "PATH":
+            trace[TraceAttr.PATH] = tuple(map(int, text.split("/")))
+        else:
             trace[TraceAttr[name]] = text if name in _WORDS else int(text)
     return trace

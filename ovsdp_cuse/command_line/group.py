@@ -28,6 +28,9 @@ COMMANDS: dict[str, str] = {
     "trace": "trace:trace",
     "send": "messages:send",
     "fault": "fault:fault",
+    "record": "record:record",
+    "decode": "decode:decode",
+    "replay": "replay:replay",
     "exec": "exec:exec_",
     "install-service": "install_service:install_service",
     "uninstall-service": "install_service:uninstall_service",
@@ -54,7 +57,7 @@ Exit status:
   1  refused or failed; standard error says why
   2  the command line is wrong
 
-exec has statuses of its own: ovsdp-cuse exec --help
+exec and replay have statuses of their own: ovsdp-cuse exec --help
 """
 
 

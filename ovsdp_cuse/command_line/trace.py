@@ -6,48 +6,30 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from errno import ENODEV
 
 import click
 
-from ovsdp_cuse.client import DatapathError, Device, EventsLost
-from ovsdp_cuse.client.trace import TraceFilter, Traces, traces
+from ovsdp_cuse.client import Device, EventsLost
+from ovsdp_cuse.client.trace import Traces, traces
 from ovsdp_cuse.command_line import documents
-from ovsdp_cuse.command_line.options import PID, talks_to_device
+from ovsdp_cuse.command_line.options import talks_to_device
 from ovsdp_cuse.command_line.registry import load_registry
+from ovsdp_cuse.command_line.trace_options import Wanted, filter_options, index_on
+from ovsdp_cuse.families.registry import Registry
 from ovsdp_cuse.families.trace import has_colours
 from ovsdp_cuse.families.trace_text import TraceText
-from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.trace import TRACE_FILTER, TraceRecord
 
 
 @click.command()
-@click.option("--handle", "pid", type=PID, metavar="PID", help="Only the handle with this PID.")
-@click.option("--process", metavar="PID|NAME", help="Only handles that this process has opened.")
-@click.option("--family", metavar="NAME", help="Only requests to this family, and its events.")
-@click.option("--command", "wanted", metavar="NAME", help="Only this one: OVS_FLOW_CMD_NEW.")
-@click.option("--datapath", metavar="NAME|INDEX", help="Only what is about this datapath.")
-@click.option("--errors", is_flag=True, help="Only what failed, with its request.")
-@click.option(
-    "--slower-than",
-    "slower_ms",
-    type=click.FloatRange(min=0, max=2**63 / 1e6),
-    metavar="MS",
-    help="Only what took more milliseconds to answer, with its request.",
-)
+@filter_options
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N of them.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each attribute on a line of its own.")
 @talks_to_device(TRACE_FILTER)
 def trace(
     device: Device,
     as_json: bool,
-    pid: int | None,
-    process: str | None,
-    family: str | None,
-    wanted: str | None,
-    datapath: str | None,
-    errors: bool,
-    slower_ms: float | None,
+    wanted: Wanted,
     count: int | None,
     verbose: bool,
 ) -> None:
@@ -68,20 +50,11 @@ def trace(
     where kind is one of OPENED, CLOSED, REQUEST, REPLY, NOTIFICATION, UPCALL, LOST, REFUSED,
     PID_TOLD and HANDLED, and a MESSAGE is what `send` shows.
     """
-    chosen = TraceFilter(
-        pid,
-        int(process) if process is not None and process.isdecimal() else process,
-        family,
-        wanted,
-        None if datapath is None else _index(device, datapath),
-        errors,
-        None if slower_ms is None else int(slower_ms * 1e6),
-    )
-    show = _printer(as_json, verbose)
+    show = printer(load_registry(), as_json, verbose)
     try:
-        told = traces(device, chosen)
+        told = traces(device, wanted.filter(index_on(device)))
         click.echo(f"tracing; this is the handle {device.pid}; end it with Ctrl-C", err=True)
-        for number, record in enumerate(_records(told), 1):
+        for number, record in enumerate(all_records(told), 1):
             show(record)
             sys.stdout.flush()
             if number == count:
@@ -93,17 +66,7 @@ def trace(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _index(device: Device, datapath: str) -> int:
-    """The dp_ifindex of a datapath, of which there need be none where it is a number."""
-    if datapath.isdecimal():
-        return int(datapath)
-    for found in device.dump(DATAPATH, DpCmd.GET):
-        if found.attributes[DpAttr.NAME] == datapath:
-            return found.dp_ifindex
-    raise DatapathError(ENODEV, f"no datapath is named {datapath!r}")
-
-
-def _records(told: Traces) -> Iterator[TraceRecord]:
+def all_records(told: Traces) -> Iterator[TraceRecord]:
     """What is told, for ever."""
     while True:
         try:
@@ -112,8 +75,8 @@ def _records(told: Traces) -> Iterator[TraceRecord]:
             click.echo(f"traces were lost: {error}", err=True)
 
 
-def _printer(as_json: bool, verbose: bool) -> Callable[[TraceRecord], None]:
-    registry = load_registry()
+def printer(registry: Registry, as_json: bool, verbose: bool) -> Callable[[TraceRecord], None]:
+    """Prints records as lines of text, or of JSON."""
     if as_json:
         return lambda record: click.echo(json.dumps(documents.trace(registry, record)))
     text = TraceText(registry, verbose)

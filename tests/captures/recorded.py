@@ -12,6 +12,7 @@ from ovsdp_cuse.captures import read_capture
 from ovsdp_cuse.captures.conversation import Exchange, Unasked, conversation
 from ovsdp_cuse.captures.families import Names
 from ovsdp_cuse.captures.netlink import frames
+from ovsdp_cuse.captures.records import records
 from ovsdp_cuse.client import SCHEMAS
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.replay.numbers import Numbers, Schemas, Side
@@ -88,7 +89,7 @@ class Recorded:
         self.side = Side(SCHEMA_OF, self.names.ids, self.names.groups)
         ids = {family: number for number, family in FAMILY_NAMES.items()}
         self._ours = Numbers(self.side, Side(SCHEMA_OF, ids, {}))
-        self.events = conversation(there, self.names.ids)
+        self.events = conversation(records(there, self.names.ids))
         if name in SWAPPED:
             at = SWAPPED[name]
             self.events[at : at + 2] = reversed(self.events[at : at + 2])
