@@ -71,6 +71,10 @@ def test_commands_exist(page: Path) -> None:
             command = command_line.get_command(click.Context(command_line), words[0])
             assert command is not None, f"{page.name}: ovsdp-cuse {words[0]}"
             known = command.params
+            if isinstance(command, click.Group) and len(words) > 1:
+                inner = command.get_command(click.Context(command), words[1])
+                assert inner is not None, f"{page.name}: ovsdp-cuse {words[0]} {words[1]}"
+                known = inner.params
         options = {option for parameter in known for option in parameter.opts}
         own = words[: words.index("--")] if "--" in words else words
         wanted = {word for word in own if word.startswith("--")}
