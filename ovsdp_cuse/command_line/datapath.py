@@ -15,10 +15,9 @@ from ovsdp_cuse.command_line.options import PID, talks_to_device
 from ovsdp_cuse.command_line.requests import ask
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
-from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature, DpStats, MegaflowStats
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
-
-FEATURES = {str(feature.name).lower().replace("_", "-"): int(feature) for feature in DpFeature}
+from ovsdp_cuse.wire.object_documents import FEATURES, datapath_document, port_document
 
 JSON_SHAPE = """
 
@@ -47,36 +46,9 @@ def _features(ctx: click.Context, parameter: click.Parameter, value: str | None)
     return bits
 
 
-def document(message: Message) -> dict[str, Any]:
-    """A datapath in JSON, as JSON_SHAPE shows it."""
-    attributes = message.attributes
-    stats: DpStats = attributes.get(DpAttr.STATS, DpStats())
-    megaflows: MegaflowStats = attributes.get(DpAttr.MEGAFLOW_STATS, MegaflowStats())
-    return {
-        "name": attributes.get(DpAttr.NAME),
-        "index": message.dp_ifindex,
-        "features": feature_names(attributes.get(DpAttr.USER_FEATURES, 0)),
-        "masks_cache_size": attributes.get(DpAttr.MASKS_CACHE_SIZE),
-        "per_cpu_pids": list(attributes.get(DpAttr.PER_CPU_PIDS, ())),
-        "stats": stats._asdict(),
-        "megaflow_stats": {
-            "mask_hit": megaflows.mask_hit,
-            "masks": megaflows.masks,
-            "cache_hits": megaflows.cache_hits,
-        },
-    }
-
-
-def feature_names(bits: int) -> list[str]:
-    """The names of OVS_DP_F_* bits, in the order of the bits; the rest in hexadecimal."""
-    names = [name for name, bit in FEATURES.items() if bits & bit]
-    rest = bits & ~sum(FEATURES.values())
-    return names + ([f"{rest:#x}"] if rest else [])
-
-
 def _say(message: Message, done: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(document(message)))
+        click.echo(json.dumps(datapath_document(message)))
         return
     name = printable(message.attributes[DpAttr.NAME])
     click.echo(f"{name} {done} (index {message.dp_ifindex})")
@@ -172,14 +144,14 @@ def dp_show(device: Device, as_json: bool, name: str | None) -> None:
 def _with_ports(device: Device, messages: Iterator[Message]) -> Iterator[dict[str, Any]]:
     """The documents of datapaths with those of their ports; not of datapaths that are gone."""
     for message in messages:
-        shown = document(message)
+        shown = datapath_document(message)
         try:
             ports = port.ports_of(device, message.dp_ifindex)
         except DatapathError as error:
             if error.errno != ENODEV:
                 raise
         else:
-            yield {**shown, "ports": [port.document(found, shown["name"]) for found in ports]}
+            yield {**shown, "ports": [port_document(found, shown["name"]) for found in ports]}
 
 
 def _print(datapaths: list[dict[str, Any]]) -> None:

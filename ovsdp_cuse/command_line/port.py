@@ -15,17 +15,13 @@ from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
 from ovsdp_cuse.wire.datapath import DpAttr
 from ovsdp_cuse.wire.family import Message
+from ovsdp_cuse.wire.object_documents import PORT_TYPES, port_document
 from ovsdp_cuse.wire.vport import (
     VPORT,
     VportAttr,
     VportCmd,
     VportStats,
-    VportType,
-    VportUpcallAttr,
 )
-
-TYPES = {kind.name.lower(): int(kind) for kind in VportType if kind is not VportType.UNSPEC}
-NAMES = {number: name for name, number in TYPES.items()}
 
 JSON_SHAPE = """
 
@@ -42,37 +38,16 @@ where index is the interface's, and a type without a name is a number.
 def _type(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
     """A type's name, or the number of one that another package brings."""
     try:
-        return TYPES[value.lower()] if value.lower() in TYPES else int(value, 0)
+        return PORT_TYPES[value.lower()] if value.lower() in PORT_TYPES else int(value, 0)
     except ValueError:
         raise click.BadParameter(
-            f"{value!r} is neither a number nor one of {', '.join(TYPES)}"
+            f"{value!r} is neither a number nor one of {', '.join(PORT_TYPES)}"
         ) from None
 
 
 def ports_of(device: Device, dp_ifindex: int) -> list[Message]:
     """The ports of a datapath; ENODEV where it is gone."""
     return list(device.dump(VPORT, VportCmd.GET, dp_ifindex=dp_ifindex))
-
-
-def document(message: Message, datapath: str) -> dict[str, Any]:
-    """A port in JSON, as JSON_SHAPE shows it."""
-    attributes = message.attributes
-    kind = attributes.get(VportAttr.TYPE)
-    stats: VportStats = attributes.get(VportAttr.STATS, VportStats())
-    upcalls = attributes.get(VportAttr.UPCALL_STATS, {})
-    return {
-        "name": attributes.get(VportAttr.NAME),
-        "datapath": datapath,
-        "number": attributes.get(VportAttr.PORT_NO),
-        "type": NAMES.get(kind, kind) if kind is not None else None,
-        "index": attributes.get(VportAttr.IFINDEX),
-        "upcall_pids": list(attributes.get(VportAttr.UPCALL_PID, ())),
-        "upcalls": {
-            "success": upcalls.get(VportUpcallAttr.SUCCESS, 0),
-            "fail": upcalls.get(VportUpcallAttr.FAIL, 0),
-        },
-        "stats": stats._asdict(),
-    }
 
 
 def print_ports(ports: Iterable[dict[str, Any]]) -> None:
@@ -101,7 +76,7 @@ def print_ports(ports: Iterable[dict[str, Any]]) -> None:
 
 def _say(message: Message, datapath: Message, done: str, as_json: bool) -> None:
     name = datapath.attributes[DpAttr.NAME]
-    port = document(message, name)
+    port = port_document(message, name)
     if as_json:
         click.echo(json.dumps(port))
     else:

@@ -12,50 +12,11 @@ from ovsdp_cuse.command_line.options import PID, talks_to_device
 from ovsdp_cuse.command_line.requests import ask, find_datapath
 from ovsdp_cuse.command_line.tables import print_table
 from ovsdp_cuse.families.describe import printable
-from ovsdp_cuse.wire.family import Message
-from ovsdp_cuse.wire.netlink import NETLINK_GENERIC, NETLINK_NETFILTER
+from ovsdp_cuse.wire.object_documents import drops_document, handle_document
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL, OvsdpCmd
-from ovsdp_cuse.wire.state import HANDLE, DropAttr, DropsAttr, HandleAttr
-
-PROTOCOLS = {NETLINK_GENERIC: "generic", NETLINK_NETFILTER: "netfilter"}
-
+from ovsdp_cuse.wire.state import HANDLE, HandleAttr
 
 # Handles --------------------------------------------------------------------------------------
-
-
-def handle_document(message: Message, groups: dict[int, str]) -> dict[str, Any]:
-    """A handle in JSON, as the help of `handles` shows it; `groups` are names by numbers."""
-    told = message.attributes
-    protocol = told[HandleAttr.PROTOCOL]
-    return {
-        "pid": told[HandleAttr.PID],
-        "process": told[HandleAttr.PROCESS],
-        "command": told[HandleAttr.COMMAND],
-        "uid": told[HandleAttr.UID],
-        "gid": told[HandleAttr.GID],
-        "readable": HandleAttr.READABLE in told,
-        "writable": HandleAttr.WRITABLE in told,
-        "nonblocking": HandleAttr.NONBLOCKING in told,
-        "protocol": PROTOCOLS.get(protocol, protocol),
-        "groups": [groups.get(number, number) for number in told[HandleAttr.GROUPS]],
-        "dump": told.get(HandleAttr.DUMP),
-        "queue": {
-            "limit": told[HandleAttr.QUEUE_LIMIT],
-            "bytes": told[HandleAttr.QUEUE_BYTES],
-            "replies": told[HandleAttr.QUEUED_REPLIES],
-            "events": told[HandleAttr.QUEUED_EVENTS],
-            "packets": told[HandleAttr.QUEUED_PACKETS],
-            "dropped": told[HandleAttr.DROPPED],
-            "congested": HandleAttr.CONGESTED in told,
-        },
-        "counts": {
-            "requests": told[HandleAttr.REQUESTS],
-            "replies": told[HandleAttr.REPLIES],
-            "errors": told[HandleAttr.ERRORS],
-            "events": told[HandleAttr.EVENTS],
-            "upcalls": told[HandleAttr.UPCALLS],
-        },
-    }
 
 
 @click.command()
@@ -120,18 +81,6 @@ def _waiting(handle: dict[str, Any]) -> str:
 
 
 # Drops ----------------------------------------------------------------------------------------
-
-
-def drops_document(message: Message) -> dict[str, Any]:
-    """The drops of a datapath in JSON, as the help of `drops` shows them."""
-    return {
-        "datapath": message.attributes[DropsAttr.NAME],
-        "index": message.dp_ifindex,
-        "reasons": {
-            reason[DropAttr.REASON]: reason[DropAttr.PACKETS]
-            for reason in message.attributes[DropsAttr.REASONS].values()
-        },
-    }
 
 
 @click.command()

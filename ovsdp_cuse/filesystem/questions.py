@@ -11,8 +11,7 @@ from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.filesystem.render import Document
 from ovsdp_cuse.filesystem.stream import has_gone
 from ovsdp_cuse.wire.attributes import AttributeSet, Nested
-from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature, DpStats, MegaflowStats
-from ovsdp_cuse.wire.documents import attributes_document
+from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.genetlink import (
     NLCTRL,
@@ -24,10 +23,16 @@ from ovsdp_cuse.wire.genetlink import (
     OperationFlag,
     PolicyAttr,
 )
+from ovsdp_cuse.wire.object_documents import (
+    datapath_document,
+    drops_document,
+    handle_document,
+    port_document,
+)
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL, OvsdpCmd
-from ovsdp_cuse.wire.state import DropAttr, DropsAttr, HandleAttr, InfoAttr
-from ovsdp_cuse.wire.values import Flag, PolicyType
-from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd, VportStats, VportType, VportUpcallAttr
+from ovsdp_cuse.wire.state import HandleAttr, InfoAttr
+from ovsdp_cuse.wire.values import PolicyType
+from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd
 
 NODE_ATTRIBUTES = (
     InfoAttr.NODE,
@@ -52,7 +57,6 @@ _ABILITIES = {
     OperationFlag.CMD_CAP_DUMP: "dump",
     OperationFlag.ADMIN_PERM | OperationFlag.UNS_ADMIN_PERM: "admin",
 }
-_TYPES = {int(kind): kind.name.lower() for kind in VportType}
 
 
 async def ask(
@@ -94,28 +98,16 @@ async def handle_names(device: LocalDevice) -> list[bytes]:
 async def handle(device: LocalDevice, pid: int) -> Document:
     """The handle with a PID; ENOENT."""
     told = await ask(device, OVSDP_CONTROL, OvsdpCmd.HANDLE_GET, {HandleAttr.PID: pid})
-    schema = OVSDP_CONTROL.attributes_of(OvsdpCmd.HANDLE_GET)
-    absent = {
-        number: False if isinstance(kind, Flag) else None for number, kind in schema.table.items()
+    names = {
+        number: name for family in await device.families() for name, number in family.groups.items()
     }
-    found = attributes_document(schema, absent | told.attributes)
-    document = {name.lower(): value for name, value in found.items()}
-    protocols = {16: "generic", 12: "netfilter"}
-    return document | {"protocol": protocols.get(document["protocol"], document["protocol"])}
+    return handle_document(told, names)
 
 
 async def drops(device: LocalDevice) -> list[Document]:
     """The drops of all datapaths, by reason."""
-    return [
-        {
-            "datapath": found.attributes[DropsAttr.NAME],
-            "drops": {
-                one[DropAttr.REASON]: one[DropAttr.PACKETS]
-                for one in found.attributes.get(DropsAttr.REASONS, {}).values()
-            },
-        }
-        async for found in device.dump(OVSDP_CONTROL, OvsdpCmd.DROPS_GET)
-    ]
+    dump = device.dump(OVSDP_CONTROL, OvsdpCmd.DROPS_GET)
+    return [drops_document(found) async for found in dump]
 
 
 # Families --------------------------------------------------------------------------------------
@@ -226,28 +218,14 @@ async def datapath(device: LocalDevice, name: bytes) -> Message:
 
 async def datapath_info(device: LocalDevice, name: bytes) -> Document:
     """What a datapath is; ENODEV."""
-    found = await datapath(device, name)
-    told = found.attributes
-    bits = told.get(DpAttr.USER_FEATURES, 0)
-    return {
-        "name": told[DpAttr.NAME],
-        "index": found.dp_ifindex,
-        "features": [str(one.name).lower().replace("_", "-") for one in DpFeature if one & bits],
-        "masks_cache_size": told.get(DpAttr.MASKS_CACHE_SIZE),
-        "per_cpu_pids": list(told.get(DpAttr.PER_CPU_PIDS, ())),
-    }
+    document = datapath_document(await datapath(device, name))
+    return {key: value for key, value in document.items() if not key.endswith("stats")}
 
 
 async def datapath_stats(device: LocalDevice, name: bytes) -> Document:
     """What a datapath counts; ENODEV."""
-    told = (await datapath(device, name)).attributes
-    stats: DpStats = told.get(DpAttr.STATS, DpStats())
-    megaflows: MegaflowStats = told.get(DpAttr.MEGAFLOW_STATS, MegaflowStats())
-    return stats._asdict() | {
-        "mask_hit": megaflows.mask_hit,
-        "masks": megaflows.masks,
-        "cache_hits": megaflows.cache_hits,
-    }
+    document = datapath_document(await datapath(device, name))
+    return {**document["stats"], **document["megaflow_stats"]}
 
 
 async def port_names(device: LocalDevice, name: bytes) -> list[bytes]:
@@ -273,23 +251,7 @@ async def port(device: LocalDevice, name: bytes, port_name: bytes) -> Document:
     found = await ask(device, VPORT, VportCmd.GET, wanted, index)
     if found.dp_ifindex != index:
         raise DatapathError(ENODEV, "the port is another datapath's")
-    told = found.attributes
-    kind = told.get(VportAttr.TYPE)
-    stats: VportStats = told.get(VportAttr.STATS, VportStats())
-    upcalls = told.get(VportAttr.UPCALL_STATS, {})
-    return {
-        "name": told[VportAttr.NAME],
-        "datapath": from_name(name),
-        "number": told.get(VportAttr.PORT_NO),
-        "type": _TYPES.get(kind, kind) if kind is not None else None,
-        "index": told.get(VportAttr.IFINDEX),
-        "upcall_pids": list(told.get(VportAttr.UPCALL_PID, ())),
-        "upcalls": {
-            "success": upcalls.get(VportUpcallAttr.SUCCESS, 0),
-            "fail": upcalls.get(VportUpcallAttr.FAIL, 0),
-        },
-        "stats": stats._asdict(),
-    }
+    return port_document(found, from_name(name))
 
 
 async def of_datapath(

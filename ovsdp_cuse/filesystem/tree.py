@@ -91,7 +91,7 @@ class Tree:
 
         async def as_lines() -> OpenFile:
             found = await self._with_device(questions.drops)
-            texts = {str(one["datapath"]): one["drops"] for one in found}
+            texts = {str(one["datapath"]): one["reasons"] for one in found}
             return Contents(as_text(texts))
 
         return {b"drops": File(as_lines), b"drops" + JSON: File(as_documents)}

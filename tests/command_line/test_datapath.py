@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ovsdp_cuse.command_line.datapath import feature_names
 from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.registry import Registry
 from ovsdp_cuse.families.trace import Trace
+from ovsdp_cuse.wire.object_documents import feature_names
 from tests.client.handles import connect
 from tests.command_line.conftest import Run
 from tests.families.doors import Daemon
