@@ -47,6 +47,9 @@ First commands:
   ovsdp-cuse flow-show dp0          show the flows of a datapath
   ovsdp-cuse monitor                follow what changes
   ovsdp-cuse trace                  follow every message, of whomever
+  ovsdp-cuse record FILE.pcapng     the same as a file for Wireshark; decode and replay read it
+  ovsdp-cuse explain --help         what would become of a packet
+  ovsdp-cuse fault --help           let the device fail on purpose
   ovsdp-cuse exec -- PROGRAM        run a program of Open vSwitch's on the device
 
 The commands that talk to the device take --device PATH, or $OVSDP_DEVICE, and but for exec --json.
@@ -57,7 +60,7 @@ Exit status:
   1  refused or failed; standard error says why
   2  the command line is wrong
 
-exec and replay have statuses of their own: ovsdp-cuse exec --help
+exec and replay have statuses of their own, which their --help tells.
 """
 
 
