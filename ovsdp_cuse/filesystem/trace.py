@@ -70,7 +70,7 @@ class TraceFeed:
     async def _feed(self, device: LocalDevice) -> None:
         while True:
             try:
-                _schema, message = await device.next_event()
+                events = await device.next_events()
             except EventsLost:
                 for file in self._files:
                     file.lost()
@@ -79,8 +79,9 @@ class TraceFeed:
                 if error.errno != EBADF:  # the handle was closed: nobody reads
                     log.error("tracing for the file system ended", error=str(error))
                 return
-            for file in self._files:
-                file.append(message)
+            for _schema, message in events:
+                for file in self._files:
+                    file.append(message)
 
 
 class TraceFile(File):

@@ -87,6 +87,48 @@ async def test_events(device: LocalDevice) -> None:
     assert (schema, message.attributes) == (SCHEMA, {BigAttr.COUNT: 7})
 
 
+async def test_many_events_in_one_turn(device: LocalDevice, daemon: Daemon) -> None:
+    """Those that wait, in order, as many as are wanted; and others have no turn in between."""
+    await device.subscribe("big")
+    for number in range(10):
+        await device.transact(SCHEMA, BigCmd.TELL, {BigAttr.COUNT: number})
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn)
+        counts = [message.attributes[BigAttr.COUNT] for _, message in await device.next_events(7)]
+        assert counts == list(range(7))
+        assert turns <= 2
+        counts = [message.attributes[BigAttr.COUNT] for _, message in await device.next_events()]
+        assert counts == [7, 8, 9]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_loss_is_told_after_the_events_before_it(
+    device: LocalDevice, daemon: Daemon
+) -> None:
+    """As can be where a datagram has more than one."""
+    await device.subscribe("big")
+    await device.transact(SCHEMA, BigCmd.TELL, {BigAttr.COUNT: 1})
+    session = daemon.context.sessions.lookup(device.pid)
+    assert session is not None
+    event = session.queue.peek()
+    assert event is not None
+    session.put(Kind.EVENT, event * 3)
+    assert len(await device.next_events(2)) == 2
+    while session.put(Kind.EVENT, bytes(30_000)):
+        pass
+    assert len(await device.next_events()) == 2
+    with pytest.raises(EventsLost):
+        await device.next_events()
+
+
 async def test_waiting_for_an_event(device: LocalDevice) -> None:
     await device.subscribe(666)
     counts = []
