@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ovsdp_cuse.captures.records import UNKNOWN, Recorded, messages
-from ovsdp_cuse.wire.netlink import NETLINK_HEADER
+from ovsdp_cuse.wire.netlink import NETLINK_HEADER, NLM_F_DUMP, NLM_F_MULTI, ControlType
 from ovsdp_cuse.wire.trace import TraceKind, TraceRecord
 
 READ_ONLY: Final = "read-only"
@@ -75,6 +75,7 @@ def conversation(records: Iterable[Recorded]) -> list[Event]:
     reader = _Reader()
     for number, record in records:
         reader.read(number, record)
+    reader.end()
     return reader.events
 
 
@@ -84,6 +85,8 @@ class _Reader:
         self._open: dict[tuple[int, int], Exchange] = {}
         self._latest: dict[int, Exchange] = {}
         self._last: Exchange | None = None
+        self._waiting: dict[int, Exchange] = {}
+        """What has not all of its answer yet, by the PID of who asked; nlmon does not tell."""
         self._forms = {
             TraceKind.OPENED: self._opened,
             TraceKind.CLOSED: self._closed,
@@ -92,6 +95,7 @@ class _Reader:
             TraceKind.NOTIFICATION: self._notification,
             TraceKind.UPCALL: self._upcall,
             TraceKind.REFUSED: self._refused,
+            TraceKind.HANDLED: self._handled,
         }
 
     def read(self, number: int, record: TraceRecord) -> None:
@@ -99,11 +103,17 @@ class _Reader:
         if record.kind in self._forms:
             self._forms[record.kind](number, record)
 
+    def end(self) -> None:
+        """The recorder has ended, perhaps between a request and its answer."""
+        for exchange in self._waiting.values():
+            exchange.cut = True
+
     def _opened(self, number: int, record: TraceRecord) -> None:
         read_only = record.text.startswith(READ_ONLY)
         self.events.append(Opened(number, record.time_ns, record.pid, read_only))
 
     def _closed(self, number: int, record: TraceRecord) -> None:
+        self._waiting.pop(record.pid, None)
         self.events.append(Closed(number, record.time_ns, record.pid))
 
     def _request(self, number: int, record: TraceRecord) -> None:
@@ -115,6 +125,8 @@ class _Reader:
             self.events.append(exchange)
             self._last = self._latest[record.pid] = exchange
             self._open[record.pid, NETLINK_HEADER.parse(message).sequence] = exchange
+            if record.command != UNKNOWN:
+                self._waiting[record.pid] = exchange
 
     def _reply(self, _number: int, record: TraceRecord) -> None:
         for message in messages(record):
@@ -125,6 +137,8 @@ class _Reader:
             if exchange is not None:
                 exchange.replies.append(message)
                 exchange.cut |= _is_cut(record)
+                if _is_last(message):
+                    self._waiting.pop(exchange.handle, None)
 
     def _asked(self, pid: int, sequence: int) -> Exchange | None:
         """The request that an answer to a handle is for."""
@@ -152,7 +166,24 @@ class _Reader:
         # Without a latency it is of bytes that were no request yet.
         if record.pid in self._latest and record.latency_ns is not None:
             self._latest[record.pid].refused = record.errno
+            self._waiting.pop(record.pid, None)
+
+    def _handled(self, _number: int, record: TraceRecord) -> None:
+        exchange = self._waiting.get(record.pid)
+        if exchange is not None and not _is_dump(exchange.request):
+            del self._waiting[record.pid]
 
 
 def _is_cut(record: TraceRecord) -> bool:
     return len(record.message) < record.length
+
+
+def _is_dump(request: bytes) -> bool:
+    return NETLINK_HEADER.parse(request).flags & NLM_F_DUMP == NLM_F_DUMP
+
+
+def _is_last(message: bytes) -> bool:
+    """Whether nothing follows this reply: only the parts of a dump have NLM_F_MULTI, and its end
+    is another message."""
+    header = NETLINK_HEADER.parse(message)
+    return header.type == ControlType.DONE or not header.flags & NLM_F_MULTI

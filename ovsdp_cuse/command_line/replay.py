@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from ovsdp_cuse.replay.device import DeviceTarget
 from ovsdp_cuse.replay.netlink import NetlinkTarget
 from ovsdp_cuse.replay.numbers import Schemas
 from ovsdp_cuse.replay.player import Outcome, Player
+from ovsdp_cuse.replay.timing import in_time
 
 SAME, DIFFERENT, NOT_POSSIBLE = 0, 1, 3
 NETLINK: Final = "netlink"
@@ -85,7 +85,7 @@ def replay(capture: list[Frame], to: str, timing: bool, ids: dict[str, int], as_
     try:
         counts = _replay(
             Player(_target(to, file, schemas), file.names, schemas),
-            _in_time(events) if timing else iter(events),
+            in_time(events) if timing else iter(events),
             len(events),
             _Printer(file.registry(registry), as_json),
         )
@@ -100,16 +100,6 @@ def _target(to: str, file: CaptureFile, schemas: Schemas) -> Target:
     if to == NETLINK:
         return NetlinkTarget(file.names.ids, schemas)
     return DeviceTarget(to, schemas)
-
-
-def _in_time(events: list[Event]) -> Iterator[Event]:
-    """The events, each not before its time."""
-    began = time.monotonic_ns()
-    for event in events:
-        wait_ns = (event.time_ns - events[0].time_ns) - (time.monotonic_ns() - began)
-        if wait_ns > 0:
-            time.sleep(wait_ns / 1e9)
-        yield event
 
 
 def _replay(player: Player, events: Iterator[Event], total: int, printer: _Printer) -> Counter[str]:

@@ -16,12 +16,14 @@ from ovsdp_cuse.captures import Way, read_capture
 from ovsdp_cuse.captures.netlink import frames
 from ovsdp_cuse.client import DatapathError, Device
 from ovsdp_cuse.replay import device as replay_device
+from ovsdp_cuse.replay import timing
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.trace import TRACE_GROUP, TraceAttr, TraceKind
 from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd, VportType
 from tests.client.handles import DoorHandle, connect
 from tests.command_line.conftest import Run
 from tests.families.doors import Daemon
+from tests.replay.virtual import VirtualTime
 
 NLMON = Path(__file__).parents[1] / "captures" / "startup.pcap.gz"
 PORT = {VportAttr.NAME: "i0", VportAttr.TYPE: VportType.INTERNAL, VportAttr.UPCALL_PID: (0,)}
@@ -242,8 +244,16 @@ def test_differences_are_told(recording: Path, fresh: Daemon, run: Run) -> None:
     assert documents[-1]["requests"] == 5
 
 
-def test_replay_keeps_the_times(recording: Path, fresh: Daemon, run: Run) -> None:
+def test_replay_keeps_the_times(
+    recording: Path, fresh: Daemon, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list(frames(read_capture(recording.read_bytes())))
+    times = [frame.time_ns for frame in told if frame.trace is not None]
+    assert times[-1] > times[0]
+    clock = VirtualTime()
+    monkeypatch.setattr(timing, "time", clock)
     run("replay", str(recording), "--to", "device", "--timing")
+    assert clock.slept_ns == pytest.approx(times[-1] - times[0], abs=100)
 
 
 def test_replay_to_nobody(

@@ -1,0 +1,1 @@
+"""Requests of captures sent again: the parts of a replay."""
