@@ -6,10 +6,18 @@ import pytest
 
 from tests.oracle import differences
 from tests.oracle.compare import Difference
-from tests.oracle.differences import Known, is_known, outlived, without_upcall_stats
+from tests.oracle.differences import (
+    Known,
+    has_tag_12_bytes_in,
+    is_known,
+    outlived,
+    without_upcall_stats,
+)
 from tests.oracle.messages import FLOW, NEW, VPORT, Vport, attr, message, u32
 from tests.oracle.peers import Answers
 
+MOVED = "00010203 04050607 08090a0b 81000005 0c0d0e0f"
+ONE = MOVED.replace(" ", "")
 FOUND = Difference("a case", b"", "reply 0", "ack", "error EINVAL")
 
 
@@ -49,3 +57,18 @@ def test_upcall_statistics_are_left_out() -> None:
     flow = message(FLOW, NEW, attr(10, bytes(4)))
     answers = without_upcall_stats(Answers((newer, flow), (newer,), 7))
     assert answers == Answers((older, flow), (older,), 7)
+
+
+@pytest.mark.parametrize(
+    ("where", "ours", "theirs", "is_moved"),
+    [
+        ("reply 0: PACKET", "00010203 04050607 08090a0b 0c0d8100 00050e0f", MOVED, True),
+        ("reply 0: PACKET", "00010203 04050607 08090a0b 0c0d8100 00060e0f", MOVED, False),
+        ("reply 0: PACKET", "00010203 04050607 08090a0b 0c0d0e0f 81000005 11", MOVED, False),
+        ("frames of port 1", "ff 000102030405060708090a0b0c0d810000050e0f", f"ff {ONE}", True),
+        ("frames of port 1", "fe 000102030405060708090a0b0c0d810000050e0f", f"ff {ONE}", False),
+        ("frames of port 1", "000102030405060708090a0b0c0d810000050e0f", f"ff {ONE}", False),
+    ],
+)
+def test_a_tag_that_lies_elsewhere(where: str, ours: str, theirs: str, is_moved: bool) -> None:
+    assert has_tag_12_bytes_in(Difference("a case", b"", where, ours, theirs)) is is_moved
