@@ -15,15 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from errno import EIO
+from errno import EIO, ENODEV
 from typing import Any
 
 from ovsdp_cuse.client.device import Device
 from ovsdp_cuse.errors import DatapathError
-from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.fault import FaultAttr, FaultEffect
 from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL, OvsdpCmd
+from ovsdp_cuse.wire.state import DropsAttr
 
 CERTAIN = 2**32 - 1
 """The probability 1, on the wire."""
@@ -135,8 +135,7 @@ class Faults:
         datapath has.
         """
         if isinstance(datapath, str):
-            found = self._ask(DATAPATH, DpCmd.GET, {DpAttr.NAME: datapath})
-            datapath = found.dp_ifindex
+            datapath = self._find_datapath(datapath)
         attributes = fault_attributes(effect, datapath=datapath, **rule)
         return FaultInfo.from_message(self._ask(OVSDP_CONTROL, OvsdpCmd.FAULT_NEW, attributes))
 
@@ -170,6 +169,13 @@ class Faults:
     def release(self, number: int | None = None) -> int:
         """Let go on what waits for a fault, or for any; how many requests. ENOENT."""
         return self._count(OvsdpCmd.FAULT_RELEASE, number)
+
+    def _find_datapath(self, name: str) -> int:
+        """The index of the datapath with a name, by a command that meets no fault; ENODEV."""
+        for found in self._device.dump(OVSDP_CONTROL, OvsdpCmd.DROPS_GET):
+            if found.attributes[DropsAttr.NAME] == name:
+                return found.dp_ifindex
+        raise DatapathError(ENODEV, f"no datapath is named {name!r}", (FaultAttr.DATAPATH,))
 
     def _count(self, command: OvsdpCmd, number: int | None) -> int:
         asked = {} if number is None else {FaultAttr.ID: number}

@@ -70,7 +70,7 @@ _PROBLEMS = {
     EINVAL: "the device does not take such a request this way; 'serve --trace' shows why",
     EMSGSIZE: "too large for an ioctl",
     ENODEV: "there is no such datapath, or the daemon has ended",
-    ENOTCONN: _DEAD,
+    ENOTCONN: f"{_DEAD}; or a fault has closed the queue of this handle ('fault list')",
     EPERM: "that needs a handle that was opened for writing",
 }
 

@@ -98,6 +98,17 @@ def test_matches(daemon: Daemon, run: Run) -> None:
     assert (added(daemon)[FaultAttr.DATAPATH], added(daemon)[FaultAttr.NTH]) == (5, 4)
 
 
+def test_a_datapath_is_found_whatever_faults_there_are(daemon: Daemon, run: Run) -> None:
+    run("dp-add", "dp0")
+    run("fault", "add", "--command", "OVS_DP_CMD_GET", "--fail", "EIO")
+    assert "datapath=" in run("fault", "add", "--datapath", "dp0", "--hold").stdout
+
+
+def test_a_closed_queue_may_be_a_faults(daemon: Daemon, run: Run) -> None:
+    run("fault", "add", "--command", "OVS_DP_CMD_GET", "--close-queue")
+    assert "or a fault has closed the queue" in run("dp-show", status=1).stderr
+
+
 def test_a_seed_is_told(daemon: Daemon, run: Run) -> None:
     made = run("fault", "add", "--probability", "0.1", "--hold").stdout
     assert f"probability=0.1 seed={added(daemon)[FaultAttr.SEED]}: hold" in made
@@ -121,7 +132,7 @@ def test_a_seed_is_told(daemon: Daemon, run: Run) -> None:
         ("add --hold --text x", 1, "EINVAL: HOLD has no OVSDP_FAULT_ATTR_TEXT"),
         ("add --hold --seed 1", 1, "a seed is for a PROBABILITY"),
         ("add --hold --family ovs_flo", 1, "there is no family 'ovs_flo'; there are: nlctrl"),
-        ("add --hold --datapath dp7", 1, "ENODEV"),
+        ("add --hold --datapath dp7", 1, "no datapath is named 'dp7' (OVSDP_FAULT_ATTR_DATAPATH)"),
     ],
 )
 def test_what_is_refused(daemon: Daemon, run: Run, arguments: str, status: int, text: str) -> None:
