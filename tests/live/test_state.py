@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_programs_read_it_while_flows_change(daemon: Daemon, state: Path, tmp_pa
     for path in copied:
         json.loads(path.read_text())
     assert run("cat", state / "datapaths/dp0/flows").count("\n") == min(number, FLOWS)
+
+
+def test_flows_are_what_ovs_dpctl_writes(daemon: Daemon, state: Path) -> None:
+    """Through the shim, of the same daemon; with ports by their names."""
+    with Device(daemon.path) as device:
+        for number in range(FLOWS):
+            put_flow(device, number)
+    dpctl = (sys.executable, "-m", "ovsdp_cuse", "exec", "--device", daemon.path, "--", "ovs-dpctl")
+    flow = "recirc_id(7),in_port(0),eth(),eth_type(0x0800),ipv4(frag=no)"
+    run(*dpctl, "add-flow", "dp0", flow, "push_vlan(vid=5,pcp=1),0")
+    written = run(*dpctl, "dump-flows", "-m", "dp0")
+    assert written.count("\n") == FLOWS + 1 and "in_port(dp0)" in written
+    assert (state / "datapaths/dp0/flows").read_text() == written
 
 
 def test_poll_on_the_trace(daemon: Daemon, state: Path) -> None:
