@@ -255,7 +255,9 @@ class Session:
             self._queue_dump_part(dump, since_ns)
 
     def overflow(self) -> None:
-        """Drop a datagram as if there were no room for it."""
+        """Drop a datagram as if there were no room for it; a queue that was shut loses nothing."""
+        if self.closed or self.shut:
+            return
         self.queue.refuse()
         self._wake()
 

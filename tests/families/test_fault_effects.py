@@ -319,6 +319,18 @@ async def test_overflow_an_empty_queue(rig: Rig) -> None:
     assert names(await rig.handle.drain()) == ["e"]
 
 
+async def test_overflow_a_queue_that_was_closed(rig: Rig) -> None:
+    """It has nothing to lose: it counts no loss, and tells of none."""
+    await listen(rig.handle)
+    rig.handle.session.shut_queue()
+    fault = await rig.add(FaultEffect.OVERFLOW)
+    await rig.keeper.write_ioctl(new("d"))
+    assert fault.applied == 1
+    queue = rig.handle.session.queue
+    assert (queue.dropped, queue.overrun, queue.congested) == (0, False, False)
+    assert await errno_of(rig.handle.receive()) == ENOTCONN
+
+
 async def test_the_datapath_of_a_notification(rig: Rig) -> None:
     await listen(rig.handle)
     b = rig.daemon.context.switch.lookup_name("b")
