@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
+from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.ports.memory import MemoryPort
 from ovsdp_cuse.switch.datapath import Datapath
 from ovsdp_cuse.switch.drops import DropReason
@@ -58,6 +60,44 @@ def check_rest(datapath: Datapath) -> None:
         assert isinstance(port, MemoryPort)
         assert not port._queued, "a frame waits in a port that was not flushed"
         port.sent.clear()
+
+
+def state_of(datapath: Datapath) -> tuple[object, ...]:
+    """All that a packet may change of a datapath, and what looking at it might."""
+    flows = datapath.flows
+    return (
+        Account.of(datapath),
+        replace(datapath.counters),
+        dict(datapath.drops),
+        (flows.mask_hit, flows.cache_hits, tuple(map(id, flows._cache))),
+        [(mask.bits, mask.hits, len(mask.flows)) for mask in flows.masks],
+        [(id(flow), flow.packets, flow.bytes, flow.used_ms, flow.tcp_flags) for flow in flows],
+        [
+            (
+                *(id(meter), meter.packets, meter.bytes, meter.used_ms),
+                *((band.packets, band.bytes, band.bucket) for band in meter.bands),
+            )
+            for meter in datapath.meters
+        ],
+        [(number, replace(port.counts)) for number, port in datapath.ports.items()],
+        [list(port.sent) for port in datapath.ports.values() if isinstance(port, MemoryPort)],
+        (datapath.now_ms, datapath._microflows._count, len(datapath._compiled)),
+        (len(datapath._uncounted), len(datapath._queued), datapath.random.getstate()),
+    )
+
+
+@contextmanager
+def unchanged(datapath: Datapath, sessions: SessionTable) -> Iterator[None]:
+    """What is done inside must change nothing of a datapath and queue nothing for any handle."""
+
+    def all_of_it() -> tuple[object, ...]:
+        queues = [(session.queue._number, session.queue.dropped) for session in sessions]
+        return (*state_of(datapath), queues)
+
+    before = all_of_it()
+    yield
+    for now, then in zip(all_of_it(), before, strict=True):
+        assert now == then, f"changed by what should only look: {then} became {now}"
 
 
 @contextmanager

@@ -18,16 +18,18 @@ from ovsdp_cuse.wire.action_attributes import ActionAttr, SampleAttr, UserspaceA
 from ovsdp_cuse.wire.attributes import pack_attribute, walk
 from ovsdp_cuse.wire.ct_limit import CT_LIMIT, ZONE_LIMIT, CtLimitAttr, CtLimitCmd
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
+from ovsdp_cuse.wire.explain import ExplainAttr
 from ovsdp_cuse.wire.family import FamilySchema
 from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd
 from ovsdp_cuse.wire.key import KeyAttr
 from ovsdp_cuse.wire.meter import METER, BandAttr, MeterAttr, MeterCmd
 from ovsdp_cuse.wire.netdev import NETDEV, NetdevAttr, NetdevCmd
+from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL, OvsdpCmd
 from ovsdp_cuse.wire.packet import PACKET, PacketAttr, PacketCmd
 from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd, VportType
+from tests.fuzz.control import ControlInputs
 from tests.fuzz.corpus import corpus
 from tests.fuzz.frames import Frames
-from tests.fuzz.inputs import Inputs
 from tests.oracle.generator import keys
 from tests.oracle.generator.actions import Lists
 from tests.oracle.generator.mutate import mutate
@@ -56,14 +58,13 @@ def tree(data: bytes) -> list[Node]:
     ]
 
 
-class Requests(Inputs):
+class Requests(ControlInputs):
     """A source of requests; `indexes`: those of datapaths that are there."""
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
         self.frames = Frames(random)
         self._corpus = corpus()
-        self.indexes: list[int] = [1]
         self._flows: list[bytes] = []
         """KEY, or KEY and MASK, of flows that were put."""
         self._makers = (
@@ -75,6 +76,8 @@ class Requests(Inputs):
             (2, self._ct_limit),
             (2, self._netdev),
             (8, self._recorded),
+            (8, self._explain),
+            (4, self.control_message),
             (3, super().message),
         )
 
@@ -243,6 +246,30 @@ class Requests(Inputs):
             pack_attribute(PacketAttr.ACTIONS, self.actions(of)),
             more,
         )
+
+    def _explain(self) -> bytes:
+        """What would become of a frame, with metadata or all of its key, of another at times."""
+        random = self.random
+        frame = self.frames.frame(14 if random.random() < 0.98 else 0)[:LARGEST_PAYLOAD]
+        port = random.choice((0, 0, 1, 1, 1, 2, 2, 3, 77))
+        attributes = [
+            pack_attribute(ExplainAttr.IN_PORT, u32(port)),
+            pack_attribute(ExplainAttr.PACKET, frame),
+        ]
+        chance = random.random()
+        if chance < 0.3:
+            key = keys.metadata(random)
+            attributes.append(pack_attribute(ExplainAttr.KEY, self._built(key)))
+        elif chance < 0.5:
+            of = frame if chance < 0.45 else self.frames.frame()
+            recirculation = random.randrange(RECIRCULATIONS)
+            whole = tree(self.key_of(of, recirculation, port))
+            attributes.append(pack_attribute(ExplainAttr.KEY, self._built(whole)))
+        if random.random() < 0.2:
+            attributes.append(pack_attribute(ExplainAttr.NOT_SAMPLED, b""))
+        chosen = [one for one in attributes if random.random() < 0.99]
+        dp_ifindex = random.choice(self.indexes or (1,)) if random.random() < 0.97 else 0
+        return self.build(OVSDP_CONTROL, OvsdpCmd.EXPLAIN, 0x301, dp_ifindex, b"".join(chosen))
 
     # What flows and packets need ---------------------------------------------------------------
 

@@ -11,9 +11,12 @@ import trio
 from structlog import get_config
 from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
+from trio.testing import MockClock
 
 from tests.fuzz.channel import connection_round, server_round
+from tests.fuzz.control import ControlInputs
 from tests.fuzz.doors import doors_round
+from tests.fuzz.faults import faults_round
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.record import Record
 from tests.fuzz.switch import switch_round
@@ -26,6 +29,7 @@ KINDS: tuple[Callable[[Inputs, Record], Awaitable[None]], ...] = (
     connection_round,
     server_round,
     switch_round,
+    faults_round,
 )
 """The rounds take turns."""
 
@@ -58,14 +62,16 @@ def rounds(count: int) -> Iterator[int]:
 def run_round(seed: int, number: int, size: int = INPUTS_PER_ROUND) -> tuple[float, str]:
     """One round; raises Broken. Returns processor seconds of the slowest input, and that input."""
     kind = KINDS[number % len(KINDS)]
-    inputs = Inputs(Random(f"{seed}/{number}"))
+    inputs = ControlInputs(Random(f"{seed}/{number}"))
     record = Record(size)
+    # Time passes there when the round says so.
+    clock = MockClock() if kind is faults_round else None
     problem: BaseException | None = None
     with collector_at_the_end(), capture_logs() as logs:
         get_config()["processors"].insert(0, format_exc_info)
         record.logs = logs
         try:
-            trio.run(kind, inputs, record)
+            trio.run(kind, inputs, record, clock=clock)
             record.close()
         except Exception as error:
             problem = error

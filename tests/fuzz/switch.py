@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from errno import errorcode
+from errno import EIO, errorcode
 from typing import Any
 from unittest.mock import patch
 
 from ovsdp_cuse.errors import DatapathError
+from ovsdp_cuse.families import explain
 from ovsdp_cuse.ports.memory import MemoryPort
 from ovsdp_cuse.switch.actions import Action
 from ovsdp_cuse.switch.datapath import Datapath
+from ovsdp_cuse.switch.explain import Obstacle
+from ovsdp_cuse.switch.explain import explain as explain_packet
 from ovsdp_cuse.switch.packet import Packet
+from ovsdp_cuse.switch.trail import Step
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd, DpFeature
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.vport import VPORT, VportAttr, VportCmd, VportType
 from tests.families.doors import READ_WRITE, Daemon, Handle, build, split
-from tests.fuzz.accounts import accounted, check_rest
-from tests.fuzz.doors import HANDLES, Waited, ioctl, open_handle, read, write
+from tests.fuzz.accounts import accounted, check_rest, unchanged
+from tests.fuzz.doors import HANDLES, Waited, add_harmless_faults, ioctl, open_handle, read, write
 from tests.fuzz.inputs import Inputs
 from tests.fuzz.record import Record
 from tests.fuzz.requests import DATAPATHS, INTERFACES, Requests
@@ -45,6 +49,7 @@ class World:
         self.handles = [self._open() for _ in range(HANDLES)]
         self.problems: list[AssertionError] = []
         self._execute = Datapath.execute
+        self._explain = explain_packet
         for name in INTERFACES:
             self.daemon.ports.add_interface(name, mtu=self.random.choice((68, 1500, 1500, 9000)))
 
@@ -68,6 +73,30 @@ class World:
             self.problems.append(problem)
         if failed is not None:
             raise failed
+
+    def explain(
+        self,
+        datapath: Datapath,
+        packet: Packet,
+        metadata: int,
+        now_ms: int,
+        obstacle: Obstacle,
+        *,
+        is_sampled: bool = True,
+    ) -> list[Step]:
+        """In the place of `switch.explain.explain`: the steps are described at once, too."""
+        try:
+            with unchanged(datapath, self.daemon.context.sessions):
+                steps = self._explain(
+                    datapath, packet, metadata, now_ms, obstacle, is_sampled=is_sampled
+                )
+                for step in steps:
+                    explain.describe(step)
+            assert steps, "a packet of which there is nothing to tell"
+        except AssertionError as problem:
+            self.problems.append(problem)
+            raise DatapathError(EIO, "see the problem") from None
+        return steps
 
     async def restore(self) -> None:
         """Make what is not there of two datapaths with a few ports each; the daemon answers."""
@@ -174,6 +203,11 @@ class World:
         for session in self.daemon.context.sessions:
             assert session.queue.bytes <= QUEUE_LIMIT + LARGEST_DATAGRAM
 
+    def end(self) -> None:
+        """Nothing is left when the daemon ends."""
+        self.switch.close()
+        assert not len(self.switch)
+
 
 async def switch_round(inputs: Inputs, record: Record) -> None:
     """Requests, frames and changes of interfaces take turns."""
@@ -182,7 +216,11 @@ async def switch_round(inputs: Inputs, record: Record) -> None:
     def execute(datapath: Datapath, packet: Packet, actions: Sequence[Action]) -> None:
         world.execute(datapath, packet, actions)
 
-    with patch.object(Datapath, "execute", execute):
+    with (
+        patch.object(Datapath, "execute", execute),
+        patch.object(explain, "explain", world.explain),
+    ):
+        await add_harmless_faults(world.daemon, world.requests)
         await world.restore()
         while record.more:
             chance = world.random.random()
@@ -195,5 +233,4 @@ async def switch_round(inputs: Inputs, record: Record) -> None:
             world.check()
             if not record.count % RESTORE_EVERY:
                 await world.restore()
-    world.switch.close()
-    assert not len(world.switch)
+    world.end()

@@ -11,12 +11,16 @@ from ovsdp_cuse.device import connection
 from ovsdp_cuse.device.serve import Server
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.families import meter
+from ovsdp_cuse.families.backlog import Backlog
+from ovsdp_cuse.families.faults import Fault
 from ovsdp_cuse.families.stream_door import StreamDoor
 from ovsdp_cuse.switch import datapath, program
+from ovsdp_cuse.switch.explain import Rehearsal
 from ovsdp_cuse.switch.packet import Packet
 from ovsdp_cuse.switch.program import Program
 from tests.fuzz import record
 from tests.fuzz.channel import server_round
+from tests.fuzz.faults import faults_round
 from tests.fuzz.rounds import INPUTS_PER_ROUND, KINDS, Broken, rounds, run_round
 from tests.fuzz.switch import switch_round
 
@@ -110,6 +114,10 @@ def silent_output(*_arguments: object) -> Program:
     return lambda packet: None
 
 
+def miss_counted(rehearsal: Rehearsal, *_arguments: object) -> None:
+    rehearsal._datapath.counters.missed += 1
+
+
 def no_key(packet: Packet, metadata: int) -> bool:
     raise RuntimeError("a bug")
 
@@ -120,6 +128,7 @@ def no_key(packet: Packet, metadata: int) -> bool:
         pytest.param(program, "make_output", silent_output, "went nowhere", id="a packet lost"),
         pytest.param(datapath, "extract", no_key, "a bug", id="a packet that meets a bug"),
         pytest.param(meter, "parse_bands", no_key, "logged: a handler failed", id="a handler"),
+        pytest.param(Rehearsal, "receive", miss_counted, "only look", id="an explanation"),
         pytest.param(record, "SLOWEST_S", 0.0, "s of processor for", id="an input that is slow"),
     ],
 )
@@ -129,3 +138,27 @@ def test_a_switch_that_breaks_the_invariant_is_found(
     monkeypatch.setattr(target, name, replacement)
     with pytest.raises(Broken, match=text):
         run_round(SEED, KINDS.index(switch_round))
+
+
+def forgets(*_arguments: object) -> None:
+    """In the place of Backlog.put."""
+
+
+def holds_on(fault: Fault) -> int:
+    return len(fault.waiting)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "replacement", "text"),
+    [
+        pytest.param(Backlog, "put", forgets, "waits, and for no fault", id="a message lost"),
+        pytest.param(Fault, "release", holds_on, "waits, and for no fault", id="held for ever"),
+        pytest.param(StreamDoor, "_reply", forgets, "0 answers to", id="no answer"),
+    ],
+)
+def test_faults_that_break_the_invariant_are_found(
+    monkeypatch: pytest.MonkeyPatch, target: object, name: str, replacement: object, text: str
+) -> None:
+    monkeypatch.setattr(target, name, replacement)
+    with pytest.raises(Broken, match=text):
+        run_round(SEED, KINDS.index(faults_round))
