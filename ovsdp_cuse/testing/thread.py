@@ -76,7 +76,8 @@ class LoopThread:
         self._clock = clock
         self._token: trio.lowlevel.TrioToken | None = None
         self._scope = trio.CancelScope()
-        self._ready = threading.Event()
+        self._ready = False
+        self._begun = threading.Event()
         self._lock = threading.Lock()
         self._requests: set[_Request[Any]] = set()
         self._sleepers: set[int] = set()
@@ -95,9 +96,9 @@ class LoopThread:
     def start(self) -> None:
         """Start it, and return when it is ready; raises what it failed with before."""
         self._thread.start()
-        if not self._ready.wait(TIME_LIMIT_S):
+        if not self._begun.wait(TIME_LIMIT_S):
             raise TimeoutError(f"the daemon is not ready within {TIME_LIMIT_S} s")
-        if self.error is not None:
+        if self.error is not None and not self._ready:
             self._thread.join()
             raise self.error
 
@@ -174,7 +175,7 @@ class LoopThread:
         except BaseException as error:  # it is told by `start`, or by who owns this
             self.error = error
         finally:
-            self._ready.set()
+            self._begun.set()
             with self._lock:
                 for request in self._requests:
                     request.fail()
@@ -182,4 +183,8 @@ class LoopThread:
     async def _run_main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         with self._scope:
-            await self._main(self._ready.set)
+            await self._main(self._set_ready)
+
+    def _set_ready(self) -> None:
+        self._ready = True
+        self._begun.set()
