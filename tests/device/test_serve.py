@@ -189,7 +189,7 @@ def test_a_handler_that_raises_is_an_error_of_its_request(
     assert (receive(handle).errno, receive(handle).type) == (EIO, ID)
     logged = node.take_errors()
     assert len(logged) == 3
-    assert all(entry["exc_info"] for entry in logged), "with a traceback"
+    assert all(entry["exception"] for entry in logged), "with a traceback"
     assert get_pid(handle)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+from ovsdp_cuse.testing.calls import Call
 from tests.nodes.interface import DEADLINE_S
 
 T = TypeVar("T")
@@ -22,8 +22,8 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEA
         time.sleep(0.002)  # as nobody tells
 
 
-class ThreadCall(Generic[T]):
-    """A call that runs in a thread of its own.
+class ThreadCall(Call[T]):
+    """A call of which the node is asked whether it waits, and which the node can interrupt.
 
     started: whether that thread waits for the daemon. interrupt: sends it a signal.
     """
@@ -36,28 +36,13 @@ class ThreadCall(Generic[T]):
     ) -> None:
         self._started = started
         self._interrupt = interrupt
-        self._outcome: Future[T] = Future()
-        self._thread = threading.Thread(target=self._run, args=(call,), daemon=True)
-        self._thread.start()
-
-    def _run(self, call: Callable[[], T]) -> None:
-        try:
-            self._outcome.set_result(call())
-        except BaseException as error:  # it is raised again by `result`
-            self._outcome.set_exception(error)
+        super().__init__(call)
 
     def wait_started(self) -> None:
         """Return when the call waits for the daemon; AssertionError where it has ended."""
-        ended = self._outcome.done
-        wait_until(lambda: ended() or self._started(self._thread), "the call waits")
-        assert not ended(), f"the call did not wait: {self._outcome}"
+        wait_until(lambda: self.done or self._started(self.thread), "the call waits")
+        assert not self.done, f"the call did not wait: {self}"
 
     def interrupt(self) -> None:
         """Send a signal."""
-        self._interrupt(self._thread)
-
-    def result(self) -> T:
-        """The call's result or exception; TimeoutError when it hangs."""
-        outcome = self._outcome.result(DEADLINE_S)
-        self._thread.join()
-        return outcome
+        self._interrupt(self.thread)

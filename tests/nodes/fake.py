@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from errno import EBADF, EIO, ENOSYS, ENOTTY
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI
 from types import TracebackType
 from typing import TypeVar
 
 import structlog
-import trio
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from ovsdp_cuse.device import fuse_abi as abi
@@ -32,6 +30,8 @@ from ovsdp_cuse.families.session import SessionTable
 from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.ports.memory import MemoryPorts
 from ovsdp_cuse.switch.switch import Switch
+from ovsdp_cuse.testing.logs import DaemonLog
+from ovsdp_cuse.testing.thread import LoopThread
 from tests.nodes.calls import ThreadCall
 from tests.nodes.interface import DEADLINE_S, Call, Waiter
 from tests.nodes.kernel import FLUSH_IN, PAGE_SIZE, Kernel, Sizes, channel_pair
@@ -224,7 +224,7 @@ class FakeNode:
 
     cuse, minor: which channel, see Kernel. sessions: with limits and first PID of one's choice.
     families: beside the built-in ones. make_channel: instead of a plain Channel. begin: whether the
-    kernel sends INIT at once. What the daemon logs is in `logs`; at the end an error among it that
+    kernel sends INIT at once. What the daemon logs is in `log`; at the end an error among it that
     `take_errors` did not take is raised, as is whatever the daemon did wrong on its channel.
     """
 
@@ -248,7 +248,6 @@ class FakeNode:
             Registry((*BUILT_IN, *families)),
             SessionTable() if sessions is None else sessions,
         )
-        self.logs: list[EventDict] = []
         self._begin = begin
         self.connection = Connection("fake" if cuse else None)
         ours, theirs = channel_pair()
@@ -257,18 +256,13 @@ class FakeNode:
         self._server = Server(
             self._channel, self.connection, Dispatcher(self.context, tap), wait_limit_s
         )
-        self._scope = trio.CancelScope()
-        self._token: trio.lowlevel.TrioToken | None = None
-        self._error: BaseException | None = None
-        self._running = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._capturing = capture_logs()
+        self._loop = LoopThread(self._serve)
+        self.log = DaemonLog(lambda: self._loop.identity)
 
     def __enter__(self) -> FakeNode:
         """Start the daemon, and begin with INIT."""
-        self.logs = self._capturing.__enter__()
-        self._thread.start()
-        assert self._running.wait(DEADLINE_S)
+        self.log.begin()
+        self._loop.start()
         if self._begin:
             self.kernel.accept_init(self.kernel.init())
         return self
@@ -284,26 +278,20 @@ class FakeNode:
             self.stop_daemon()
             self.kernel.finish()
         finally:
-            self._capturing.__exit__(kind, error, traceback)
-        if self._error is not None:
-            raise self._error
+            self.log.end()
+        if self._loop.error is not None:
+            raise self._loop.error
         errors = self.take_errors()
         assert not errors, errors
         assert not len(self.context.sessions), "a handle outlived the daemon"
 
     def take_errors(self) -> list[EventDict]:
         """The errors that the daemon has logged since the last call: the test expects them."""
-        errors = [entry for entry in self.logs if entry["log_level"] in ("error", "critical")]
-        self.logs[:] = [entry for entry in self.logs if entry not in errors]
-        return errors
+        return self.log.take_errors()
 
     def stop_daemon(self) -> None:
         """Cancel the daemon, as SIGTERM does, and wait for its end."""
-        if self._token is not None:
-            with suppress(trio.RunFinishedError):  # the kernel may have ended it
-                self._token.run_sync_soon(self._scope.cancel)
-        self._thread.join(DEADLINE_S)
-        assert not self._thread.is_alive(), "the daemon does not end"
+        self._loop.stop()
 
     def open(self, flags: int = os.O_RDWR) -> FakeHandle:
         """open(2)."""
@@ -319,27 +307,18 @@ class FakeNode:
 
     def run(self, function: Callable[[], T]) -> T:
         """Call a function in the daemon's thread, between two requests."""
-        assert self._token is not None
-        return trio.from_thread.run_sync(function, trio_token=self._token)
+        return self._loop.run(function)
 
     def _interrupt(self, thread: threading.Thread) -> None:
         pending = self.kernel.pending_of(thread.native_id or 0)
         if pending is not None:
             self.kernel.interrupt(pending)
 
-    def _run(self) -> None:
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        ready()
         try:
-            trio.run(self._serve)
-        except BaseException as error:  # it is raised again at the end
-            self._error = error
+            await self._server.serve()
+        except ChannelClosed:
+            structlog.get_logger(__name__).info("the kernel ended the connection")
         finally:
             self._channel.close()
-
-    async def _serve(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        with self._scope:
-            self._running.set()
-            try:
-                await self._server.serve()
-            except ChannelClosed:
-                structlog.get_logger(__name__).info("the kernel ended the connection")

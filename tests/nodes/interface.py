@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeVar
 
+from ovsdp_cuse.testing.thread import TIME_LIMIT_S
+
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
-DEADLINE_S = 60.0
-"""How long anything may take that is to happen at once: under emulation that is a while."""
+DEADLINE_S = TIME_LIMIT_S
+"""How long anything may take that is to happen at once."""
 
 Waiter = Literal["poll", "select", "epoll"]
 
