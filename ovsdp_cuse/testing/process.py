@@ -49,7 +49,9 @@ class DaemonProcess:
 
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
     credentials: options of setpriv(1) that say as whom it runs. interfaces: what its ports are;
-    with "host" they are interfaces of the namespace that it is started in.
+    with "host" they are interfaces of the namespace that it is started in. There is no
+    file system of live state, whose usual place is one for the whole machine, unless the options
+    have `--state`.
 
     Raises DaemonError, when it is entered, where the daemon cannot start.
     """
@@ -69,7 +71,7 @@ class DaemonProcess:
             # Who has started it may be killed: nothing of it stays then.
             *("setpriv", "--pdeathsig", "KILL", *credentials),
             *(sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind),
-            *("--interfaces", interfaces),
+            *("--interfaces", interfaces, "--state", "off"),
             *place,
             *options,
         )
