@@ -16,7 +16,17 @@ from typing import Any
 import click
 from rich.console import Console
 
-from bench import flows, forwarding, lookup, report, tracing, upcalls, virtual_machine, vswitchd
+from bench import (
+    flows,
+    forwarding,
+    lookup,
+    readers,
+    report,
+    tracing,
+    upcalls,
+    virtual_machine,
+    vswitchd,
+)
 from bench.measure import DUMPED, Effort, Placement, compare, soak
 from bench.namespaces import namespace
 from bench.programs import BenchError, Programs
@@ -108,9 +118,17 @@ def trace(run: Run) -> dict[str, Any]:
     return figures
 
 
+def read_state(run: Run) -> dict[str, Any]:
+    """How long a request waits while all flows are read as a file."""
+    figures = readers.measure(run.directory, run.kind, run.effort)
+    readers.show(run.console, figures)
+    return figures
+
+
 MEASUREMENTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "transact": transact,
     "trace": trace,
+    "state": read_state,
     "lookup": look_up,
     "flows": put_flows,
     "forwarding": forward,
@@ -200,8 +218,8 @@ def main(
 ) -> None:
     """Measure the daemon, each time beside a peer in the same run.
 
-    MEASUREMENT is one of transact, trace, lookup, flows, forwarding, upcall, openvswitch; all
-    of them where none is named. Needs root, for its network namespaces. flows, upcall and
+    MEASUREMENT is one of transact, trace, state, lookup, flows, forwarding, upcall, openvswitch;
+    all of them where none is named. Needs root, for its network namespaces. flows, upcall and
     openvswitch are measured again in the virtual machine, whose kernel has the module to compare
     with.
     """

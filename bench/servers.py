@@ -75,12 +75,14 @@ def daemon(
     switch: Namespace | None = None,
     module: str = "ovsdp_cuse",
     role: str = "daemon",
+    state: str = "off",
 ) -> Iterator[Server]:
     """ovsdp-cuse with a node of this kind, in a network namespace or not; stopped at the end.
 
-    module: what runs it. role: names its CUSE node, where several run.
+    module: what runs it. role: names its CUSE node, where several run. state: where
+    its files of live state are.
     """
-    command = [sys.executable, "-m", module, "serve", "--state", "off", "--node", kind.value]
+    command = [sys.executable, "-m", module, "serve", "--state", state, "--node", kind.value]
     if kind is NodeKind.FUSE:
         node = directory / "ovs-datapath"
         command += ["--path", str(node)]
