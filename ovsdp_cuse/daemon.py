@@ -28,8 +28,8 @@ from ovsdp_cuse.families.tap import Watcher
 from ovsdp_cuse.ports.host import BUILT_IN as BUILT_IN_KINDS
 from ovsdp_cuse.ports.host import HostPorts, installed_kinds
 from ovsdp_cuse.ports.memory import MemoryPorts
-from ovsdp_cuse.service import Notifier
-from ovsdp_cuse.state import LiveState
+from ovsdp_cuse.service import Notifier, take_descriptors
+from ovsdp_cuse.state import STORED_NAME, LiveState
 from ovsdp_cuse.switch.port import PortProvider
 from ovsdp_cuse.switch.switch import Switch
 
@@ -106,9 +106,13 @@ async def run(
     node, or where the kernel takes it away.
     """
     notifier = Notifier()
+    mounted = take_descriptors().get(STORED_NAME)
+    if mounted is not None:
+        # What else has it must not outlive this process, or its file system would hang, not end.
+        notifier.forget(STORED_NAME)
     node, problem = choose_node(configuration)
     context = make_context(configuration, registry, describe(configuration, node))
-    state = LiveState(configuration)
+    state = LiveState(configuration, mounted)
     if problem is not None:
         log.warning("no CUSE node, serving a FUSE file instead", why=problem)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:

@@ -1,16 +1,38 @@
-"""Talking to systemd: readiness, status and the watchdog (sd_notify(3)).
+"""Talking to systemd: readiness, status, the watchdog, and descriptors that it keeps for a service.
 
 The protocol is datagrams of NAME=VALUE lines to the socket named in NOTIFY_SOCKET; where the
-variable is not set nothing is sent.
+variable is not set nothing is sent (sd_notify(3)). Descriptors that systemd keeps come to the
+service's next process at its start (sd_listen_fds(3)).
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import trio
+
+FIRST_DESCRIPTOR = 3
+"""SD_LISTEN_FDS_START of <systemd/sd-daemon.h>."""
+
+
+def take_descriptors(environment: MutableMapping[str, str] = os.environ) -> dict[str, int]:
+    """The descriptors that the service manager gave this process, by name; once.
+
+    No program that this one starts gets them, nor the variables. Of two of a name the last counts.
+    """
+    given = {
+        variable: environment.pop(variable, "")
+        for variable in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+    }
+    if given["LISTEN_PID"] != str(os.getpid()) or not given["LISTEN_FDS"].isdecimal():
+        return {}
+    descriptors = range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(given["LISTEN_FDS"]))
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    # What has no name is named "unknown", so there is one for each.
+    return dict(zip(given["LISTEN_FDNAMES"].split(":"), descriptors, strict=False))
 
 
 class Notifier:
@@ -38,6 +60,26 @@ class Notifier:
             except OSError:
                 # The manager went away or its queue is full; the watchdog decides what follows.
                 return
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a service manager."""
+        return bool(self._address)
+
+    def keep(self, name: str, descriptor: int) -> None:
+        """Have the manager keep a descriptor for the service's next process.
+
+        OSError where it cannot be sent. The unit must allow it (FileDescriptorStoreMax=), and that
+        this process asks for it (NotifyAccess=); nobody tells whether it does.
+        """
+        text = f"FDSTORE=1\nFDNAME={name}".encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.connect(self._address)
+            socket.send_fds(sender, [text], [descriptor])
+
+    def forget(self, name: str) -> None:
+        """Have the manager close what it keeps by that name, if anything."""
+        self.notify(FDSTOREREMOVE=1, FDNAME=name)
 
     async def feed_watchdog(self) -> None:
         """Say that the loop still turns, for as long as the manager wants to know."""

@@ -30,12 +30,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+STORED_NAME = "ovsdp-state"
+"""What the descriptor of a file system that the service has mounted is called."""
+
 
 class LiveState:
-    """The file system that a configuration asks for; None of it where that is "off"."""
+    """The file system that a configuration asks for; None of it where that is "off".
 
-    def __init__(self, configuration: Configuration) -> None:
+    descriptor: what the kernel asks on, where the service has mounted it already.
+    """
+
+    def __init__(self, configuration: Configuration, descriptor: int | None = None) -> None:
         self._configuration = configuration
+        self._descriptor = descriptor
         self._file_system: StateFileSystem | None = None
 
     async def attach(self) -> str:
@@ -45,12 +52,16 @@ class LiveState:
         place was asked for.
         """
         wanted = self._configuration.state
-        if wanted == "off":
+        path = place_of(wanted)
+        if path is None:
+            self._discard()
             return ""
         try:
-            file_system = _load(DEFAULT if wanted == "auto" else Path(wanted))
+            file_system = load(path, self._descriptor)
+            self._descriptor = None
             await file_system.attach()
         except NodeError as error:
+            self._discard()
             if wanted != "auto":
                 raise
             log.warning("no file system of live state", why=str(error))
@@ -84,6 +95,7 @@ class LiveState:
 
     async def withdraw(self) -> None:
         """Take it away; may be called in any state. What stays keeps nobody from stopping."""
+        self._discard()
         file_system, self._file_system = self._file_system, None
         if file_system is None:
             return
@@ -97,6 +109,12 @@ class LiveState:
                     error=str(error),
                 )
 
+    def _discard(self) -> None:
+        """Close a descriptor that is not used: whoever waits for its file system gets errors."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
     def _access(self) -> FileAccess:
         """Who may read it: who may use the device, which only root may give to others."""
         permissions = self._configuration.permissions()
@@ -105,8 +123,18 @@ class LiveState:
         return FileAccess(permissions.mode, os.geteuid(), os.getegid())
 
 
-def _load(path: Path) -> StateFileSystem:
-    """A file system for this place. Only who has one needs libfuse, which pyfuse3 loads."""
+def place_of(setting: str) -> Path | None:
+    """Where the setting `state` has the file system; None for nowhere."""
+    if setting == "off":
+        return None
+    return DEFAULT if setting == "auto" else Path(setting)
+
+
+def load(path: Path, descriptor: int | None = None) -> StateFileSystem:
+    """A file system for this place; NodeError where the libraries for it are missing.
+
+    Only who has one needs libfuse, which pyfuse3 loads. descriptor: as of LiveState.
+    """
     try:
         from ovsdp_cuse.filesystem.serve import StateFileSystem
     except ImportError as error:
@@ -114,4 +142,4 @@ def _load(path: Path) -> StateFileSystem:
             f"{path} cannot show the state: {error}; pyfuse3 takes libfuse: install libfuse3-3, or "
             "choose --state off"
         ) from error
-    return StateFileSystem(path)
+    return StateFileSystem(path, descriptor)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "decode": "decode:decode",
     "replay": "replay:replay",
     "exec": "exec:exec_",
+    "mount-state": "mount_state:mount_state",
     "install-service": "install_service:install_service",
     "uninstall-service": "install_service:uninstall_service",
 }

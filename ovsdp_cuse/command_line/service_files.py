@@ -34,6 +34,8 @@ HIDING = "ProtectHome=yes\n"
 HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
 """What ProtectHome= and PrivateTmp= hide (systemd.exec(5))."""
 
+_PROGRAM = re.compile(rf"^(Exec\w+=(?:.* )?){re.escape(SHIPPED_EXECUTABLE)} ", re.MULTILINE)
+"""The program in a command of the unit; another may start it."""
 _PLAIN_PATH = re.compile(r"[\w/.+@-]+", re.ASCII)
 
 
@@ -55,7 +57,7 @@ def contents() -> dict[Path, str]:
 
 def unit_for(program: Path, needed: Iterable[Path]) -> str:
     """The unit that starts `program`, which needs to see the paths `needed`."""
-    unit = shipped(UNIT).replace(f"={SHIPPED_EXECUTABLE} ", f"={in_unit(program)} ")
+    unit = _PROGRAM.sub(rf"\1{in_unit(program)} ", shipped(UNIT))
     binds = "".join(f"BindReadOnlyPaths={in_unit(path)}\n" for path in hidden(needed))
     if binds:
         unit = unit.replace(

@@ -30,14 +30,16 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 class FileSystem:
     """What is mounted.
 
-    name: what findmnt(8) shows. root_mode: type and permission bits of its root. option: that of
-    `serve` which says where it is.
+    name: ends its type. root_mode: type and permission bits of its root. option: that of `serve`
+    which says where it is. source: what findmnt(8) shows as its source, where that is not the name;
+    only root can choose it.
     """
 
     name: str
     root_mode: int
     option: str
     read_only: bool = False
+    source: str | None = None
 
     @property
     def type(self) -> str:
@@ -95,7 +97,11 @@ def _mount_as_root(path: Path, what: FileSystem) -> int:
     try:
         check(
             libc.mount(
-                what.name.encode(), os.fsencode(path), what.type.encode(), flags, options.encode()
+                (what.source or what.name).encode(),
+                os.fsencode(path),
+                what.type.encode(),
+                flags,
+                options.encode(),
             ),
             "mount(2)",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -35,6 +36,11 @@ def check(result: int, what: str) -> None:
         raise OSError(errno, f"{what}: {os.strerror(errno)}")
 
 
+_MOUNTINFO = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+"""How mountinfo writes what would end a field, and the backslash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """Of a line of mountinfo: the type, and the device, which no other living file system has."""
@@ -56,13 +62,25 @@ def mount_at(path: Path) -> Mount | None:
         return None
     if mount_id == _mount_id(path.parent):
         return None
-    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n"):
+    for line in _MOUNTINFO.read_bytes().split(b"\n"):
         fields = line.split(b" ")
         if fields[0] == mount_id:
             # Optional fields stand before a "-" (proc_pid_mountinfo(5)).
             file_system = fields.index(b"-", 6) + 1
             return Mount(os.fsdecode(fields[file_system]), os.fsdecode(fields[2]))
     return None  # unmounted meanwhile
+
+
+def mounts_from(source: str, kind: str) -> list[Path]:
+    """Where file systems of that source and type are mounted."""
+    found = []
+    for line in _MOUNTINFO.read_bytes().rstrip(b"\n").split(b"\n"):
+        fields = line.split(b" ")
+        after = fields.index(b"-", 6) + 1
+        if fields[after : after + 2] == [kind.encode(), source.encode()]:
+            path = _ESCAPED.sub(lambda octal: bytes([int(octal[1], 8)]), fields[4])
+            found.append(Path(os.fsdecode(path)))
+    return found
 
 
 def _mount_id(path: Path) -> bytes:

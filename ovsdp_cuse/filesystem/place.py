@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from errno import EACCES, EPERM, EROFS
 from pathlib import Path
 
@@ -20,18 +21,22 @@ DEFAULT = Path("/run/ovsdp")
 
 FILE_SYSTEM = FileSystem("ovsdp", stat.S_IFDIR | 0o555, "--state", read_only=True)
 
+SERVICE = replace(FILE_SYSTEM, source="ovsdp-cuse.service")
+"""As systemd's service has it mounted, which is found again by its source wherever it is."""
+
 OUR_DIRECTORY = stat.S_IFDIR | 0o700 | stat.S_ISVTX
 """The mode of a directory that a daemon makes to mount over, seen by nobody while it is mounted.
 Nobody else makes such, so it can be told from an operator's after a daemon was killed."""
 
 
 class Place:
-    """A directory to mount over; it need not be there."""
+    """A directory to mount over; it need not be there. what: FILE_SYSTEM, or as the service's."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: FileSystem = FILE_SYSTEM) -> None:
         # Not of all of the path: what is at its end may be the mount of a daemon that hangs.
         directory = os.path.realpath(path.absolute().parent)
         self.path = Path(directory) / path.name
+        self._what = what
         self._device: str | None = None
 
     async def attach(self) -> int:
@@ -44,10 +49,10 @@ class Place:
             raise NodeError(f"{self.path} cannot show the state: {problem}")
         try:
             async with directory_lock(self.path.parent):
-                await clear_dead(self.path, FILE_SYSTEM)
+                await clear_dead(self.path, self._what)
                 self._prepare_directory()
                 try:
-                    descriptor = mount(self.path, FILE_SYSTEM)
+                    descriptor = mount(self.path, self._what)
                 except BaseException:
                     self._remove_directory()
                     raise
@@ -71,6 +76,12 @@ class Place:
             # Once nothing uses our mount its device number may be that of another, living daemon.
             if there is not None and there.device == self._device and await is_dead(self.path):
                 unmount(self.path)
+            self._remove_directory()
+
+    async def clear(self) -> None:
+        """Clear what a daemon that has ended has left; NodeError where a living one is there."""
+        async with directory_lock(self.path.parent):
+            await clear_dead(self.path, self._what)
             self._remove_directory()
 
     def _prepare_directory(self) -> None:

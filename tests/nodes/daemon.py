@@ -21,6 +21,17 @@ from tests.nodes.real import RealNode
 MNT_DETACH = 2
 _numbers = itertools.count(1)
 
+LIKE_A_MANAGER = """
+import os, sys
+name, given, *command = sys.argv[1:]
+os.dup2(int(given), 3)
+if int(given) != 3:
+    os.close(int(given))
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": name}
+os.execvp(command[0], command)
+"""
+"""Starts a command with a descriptor that has a name, as sd_listen_fds(3) says."""
+
 
 class DaemonError(Exception):
     """The daemon ended before it was ready; `status` and `log` say how."""
@@ -48,6 +59,7 @@ class Daemon:
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
     credentials: options of setpriv(1) that say as whom it runs. interfaces: what its ports are;
     with "host" they are interfaces of the namespace that it is started in. module: the program.
+    kept: name and number of a descriptor that it gets as if a service manager had kept it.
     """
 
     def __init__(
@@ -58,6 +70,7 @@ class Daemon:
         credentials: Sequence[str] = (),
         interfaces: str = "memory",
         module: str = "ovsdp_cuse",
+        kept: tuple[str, int] | None = None,
     ) -> None:
         self.kind = kind
         self.path = path
@@ -72,6 +85,12 @@ class Daemon:
             *place,
             *options,
         )
+        self._passed: tuple[int, ...] = ()
+        if kept is not None:
+            name, descriptor = kept
+            self._passed = (descriptor,)
+            given = (name, str(descriptor))
+            self._command = (sys.executable, "-Ic", LIKE_A_MANAGER, *given, *self._command)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
         self._printed = ""
         self._served = False
@@ -87,6 +106,7 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
+                pass_fds=self._passed,
                 env={**os.environ, "NOTIFY_SOCKET": f"@{address}"},
             )
             try:

@@ -141,7 +141,12 @@ def test_the_unit_names_the_program_and_opens_what_is_hidden() -> None:
     program = Path("/home/x/bin/ovsdp-cuse")
     needed = [Path("/opt/python"), Path("/home/x"), Path("/tmp/y")]
     unit = service_files.unit_for(program, needed)
-    assert setting(unit, "Service", "ExecStart") == [f"{program} serve --node cuse --state off"]
+    assert setting(unit, "Service", "ExecStart") == [f"{program} serve --node cuse"]
+    enter = "/usr/bin/nsenter --target 1 --mount --"
+    assert setting(unit, "Service", "ExecStartPre") == [f"+{enter} {program} mount-state"]
+    undo = f"{program} mount-state --undo"
+    assert setting(unit, "Service", "ExecStopPost") == [f"-+{enter} {undo}"]
+    assert service_files.SHIPPED_EXECUTABLE not in unit
     assert setting(unit, "Service", "ProtectHome") == ["tmpfs"]
     assert setting(unit, "Service", "BindReadOnlyPaths") == ["/home/x", "/tmp/y"]
 

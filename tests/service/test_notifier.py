@@ -65,6 +65,27 @@ def test_a_manager_that_reads_nothing_does_not_hold_us_up(manager: socket.socket
     assert 0 < len(received(manager)) < limit + 10
 
 
+def test_a_descriptor_is_kept_and_forgotten(manager: socket.socket, tmp_path: Path) -> None:
+    notifier = Notifier(environment(manager))
+    assert notifier.is_heard
+    kept = tmp_path / "kept"
+    with kept.open("w") as file:
+        notifier.keep("ours", file.fileno())
+    data, (descriptor,), _flags, _address = socket.recv_fds(manager, 4096, 2)
+    assert data.decode().splitlines() == ["FDSTORE=1", "FDNAME=ours"]
+    os.write(descriptor, b"here")
+    os.close(descriptor)
+    assert kept.read_text() == "here"
+    notifier.forget("ours")
+    assert received(manager) == [["FDSTOREREMOVE=1", "FDNAME=ours"]]
+
+
+def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    assert not Notifier({}).is_heard
+    with pytest.raises(FileNotFoundError):
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).keep("ours", 0)
+
+
 @pytest.mark.parametrize(
     ("variables", "interval_s"),
     [
