@@ -41,20 +41,22 @@ class TraceFeed:
         self._nursery = nursery
         self._open_writer = open_writer
         self._device: LocalDevice | None = None
+        self._beginning = trio.Lock()
         self._files: dict[TraceFile, int] = {}
 
     async def begin(self, file: TraceFile) -> None:
         """Have a file be fed; DatapathError where no handle can be had."""
-        if self._device is None:
-            device = self._device = self._open_writer()
-            try:
-                await device.subscribe(TRACE_GROUP_NAME)
-            except BaseException:
-                self._device = None
-                device.close()
-                raise
-            self._nursery.start_soon(self._feed, device)
-        self._files[file] = self._files.get(file, 0) + 1
+        async with self._beginning:  # whoever comes meanwhile is not to count on half a device
+            if self._device is None:
+                device = self._open_writer()
+                try:
+                    await device.subscribe(TRACE_GROUP_NAME)
+                except BaseException:
+                    device.close()
+                    raise
+                self._device = device
+                self._nursery.start_soon(self._feed, device)
+            self._files[file] = self._files.get(file, 0) + 1
 
     def end(self, file: TraceFile) -> bool:
         """Feed a file no more that has begun once; whether nobody reads it now."""
