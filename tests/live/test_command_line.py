@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
-import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -33,10 +34,13 @@ def run(path: Path, *arguments: str, status: int = 0) -> str:
 
 
 def next_line(stream: IO[str]) -> str:
-    """The next line of an unbuffered pipe, or TimeoutError."""
-    if not select.select([stream], [], [], DEADLINE_S)[0]:
-        raise TimeoutError("nothing was printed")
-    return stream.readline()
+    """The next line of a pipe, or queue.Empty where none is printed in time.
+
+    select(2) knows nothing of a line that was read with the one before it, hence the thread.
+    """
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
+    return lines.get(timeout=DEADLINE_S)
 
 
 @pytest.fixture
