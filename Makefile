@@ -22,10 +22,10 @@ demo: setup ## a daemon, C and Python clients, what they say; then Open vSwitch 
 serve: setup ## the daemon in the foreground
 	.venv/bin/ovsdp-cuse serve
 
-test: setup setup-vm ## all lanes but the slow ones, 20 to 25 minutes
+test: setup setup-vm ## all lanes but the slow ones, 25 to 40 minutes
 	$(RUN) tools.run_tests
 
-test-all: setup setup-vm ## all lanes, 30 to 50 minutes; what CI runs
+test-all: setup setup-vm ## all lanes, 45 to 65 minutes; what CI runs
 	$(RUN) tools.run_tests --all
 
 lint: setup ## ruff: rules and format
