@@ -80,7 +80,9 @@ def obstacles(kind: str) -> Iterator[tuple[str, str]]:
     yield "mkdir /run/ovsdp && touch /run/ovsdp/file", "is a directory with files"
     yield "mount -o remount,ro /run", "Read-only file system"
     if kind == "cuse":  # the other kind of node needs it, too
-        yield "mount --bind /dev/null /dev/fuse", "/dev/fuse"
+        # As in a container without the device: it is there, and may not be opened.
+        nodev = "mount --bind /dev/fuse /dev/fuse && mount -o remount,bind,nodev /dev/fuse"
+        yield nodev, "/dev/fuse cannot be opened (Permission denied)"
 
 
 def test_what_keeps_it_from_being_there(kind: str, directory: Path) -> None:
