@@ -1,4 +1,4 @@
-"""Offload in software: segments and checksums are those that scapy builds, claims are checked."""
+"""Checksums in software are those that scapy builds, and claims are checked."""
 
 from __future__ import annotations
 
@@ -8,27 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scapy.contrib.mpls import MPLS
-from scapy.contrib.nsh import NSH
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, TCP, UDP
 from scapy.layers.inet6 import (
     ICMPv6EchoRequest,
-    IPv6,
-    IPv6ExtHdrDestOpt,
-    IPv6ExtHdrFragment,
-    IPv6ExtHdrHopByHop,
-    IPv6ExtHdrRouting,
 )
-from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP, SCTPChunkData
 
 from ovsdp_cuse.switch.extract import extract
 from ovsdp_cuse.switch.key import (
     ETH_TYPE,
-    IN_PORT,
-    IP_FRAG,
-    MAC_PROTO,
-    MAC_PROTO_ETHERNET,
 )
 from ovsdp_cuse.switch.offload import (
     OffloadError,
@@ -38,9 +26,7 @@ from ovsdp_cuse.switch.offload import (
     validate,
 )
 from ovsdp_cuse.switch.packet import (
-    VIRTIO_NET_HDR_F_DATA_VALID,
     VIRTIO_NET_HDR_F_NEEDS_CSUM,
-    VIRTIO_NET_HDR_GSO_ECN,
     VIRTIO_NET_HDR_GSO_NONE,
     VIRTIO_NET_HDR_GSO_TCPV4,
     VIRTIO_NET_HDR_GSO_TCPV6,
@@ -50,270 +36,15 @@ from ovsdp_cuse.switch.packet import (
     Packet,
 )
 from tests.frames import load
-
-ETHERNET = MAC_PROTO.place(MAC_PROTO_ETHERNET)
-A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
-ETHER = Ether(dst=B, src=A)
-TAG = Dot1Q(vlan=5, prio=3)
-OPTIONS = [("NOP", None), ("NOP", None), ("Timestamp", (123, 456))]
-CHECKSUMS = {6: 16, 17: 6, 132: 8, 1: 2, 58: 2}
-"""Where a transport header has its checksum, by protocol."""
-
-OUTER: dict[str, Any] = {
-    "ethernet": ETHER,
-    "vlan": ETHER / TAG,
-    "two tags": ETHER / Dot1AD(vlan=7) / TAG,
-    "three tags": ETHER / Dot1AD(vlan=7) / TAG / TAG,
-    "mpls": ETHER / TAG / MPLS(label=5, s=0) / MPLS(label=6, s=1),
-    "nsh": Ether(dst=A, src=B, type=0x894F)
-    / NSH(spi=1, si=2, nextproto=3, context_header=bytes(16))
-    / ETHER,
-}
-
-
-def ipv4(identification: int = 0, **fields: Any) -> Any:
-    """An IPv4 header."""
-    return IP(src="192.0.2.1", dst="198.51.100.2", id=identification & 0xFFFF, **fields)
-
-
-def ipv6(*extensions: Any) -> Any:
-    """An IPv6 header with extension headers."""
-    header: Any = IPv6(src="2001:db8::1", dst="2001:db8::2", fl=77)
-    for extension in extensions:
-        header = header / extension
-    return header
-
-
-def fold(total: int) -> int:
-    """One's complement addition with 16 bits."""
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
-def transport_of(frame: bytes, protocol: int, payload_size: int) -> int:
-    """Where the last transport header of a frame of scapy's begins."""
-    layer: Any = Ether(frame)
-    kind = {6: TCP, 17: UDP}[protocol]
-    return len(frame) - payload_size - (layer[kind].dataofs * 4 if kind is TCP else 8)
-
-
-def superframe(
-    frame: Any, protocol: int, payload: bytes, offload: Offload, partial: bool
-) -> Packet:
-    """A packet of a frame whose checksum is left to the sender, with the sum of a pseudo-header."""
-    data = bytearray(bytes(frame))
-    start = transport_of(bytes(data), protocol, len(payload))
-    place = CHECKSUMS[protocol]
-    length = len(data) - start
-    inner: Any = Ether(bytes(data))
-    if IPv6 in inner:
-        packed = b"".join(bytes.fromhex(_hex(inner[IPv6], name)) for name in ("src", "dst"))
-    else:
-        packed = bytes(inner[IP])[12:20]
-    seed = fold(sum(struct.unpack(f">{len(packed) // 2}H", packed)) + protocol + length)
-    if partial:
-        data[start + place : start + place + 2] = seed.to_bytes(2, "big")
-        offload = offload._replace(
-            flags=VIRTIO_NET_HDR_F_NEEDS_CSUM, csum_start=start, csum_offset=place
-        )
-    packet = Packet.of(bytes(data), offload)
-    assert extract(packet, ETHERNET | IN_PORT.place(4))
-    return packet
-
-
-def _hex(ip: Any, name: str) -> str:
-    return bytes(IPv6(src=getattr(ip, name), dst="::"))[8:24].hex()
-
-
-def split(payload: bytes, size: int) -> list[bytes]:
-    """A payload in pieces."""
-    return [payload[at : at + size] for at in range(0, len(payload), size)]
-
-
-def check(packet: Packet, expected: list[Any]) -> list[Packet]:
-    """Compare a packet's segments with what scapy builds, and that the packet is as before."""
-    before, offload = packet.frame, packet.offload
-    pieces = segments(packet)
-    assert [piece.frame.hex() for piece in pieces] == [bytes(frame).hex() for frame in expected]
-    assert not any(piece.has_offload for piece in pieces)
-    assert all(IN_PORT.get(piece.key) == 4 for piece in pieces)
-    assert (packet.frame, packet.offload) == (before, offload)
-    validate(packet)
-    return pieces
-
-
-def payload_of(size: int) -> bytes:
-    """Bytes that differ from place to place."""
-    return bytes(at * 7 + at // 256 & 0xFF for at in range(size))
-
-
-@pytest.mark.parametrize("partial", [True, False])
-@pytest.mark.parametrize("outer", OUTER)
-@pytest.mark.parametrize("flags", ["A", "FPA", "FPACE", "S"])
-def test_tcp_over_ipv4(outer: str, partial: bool, flags: str) -> None:
-    payload = payload_of(3500)
-
-    def build(number: int, part: bytes, part_flags: str) -> Any:
-        sequence = 0xFFFFFE00 + number * 1000 & 0xFFFFFFFF
-        tcp = TCP(sport=1, dport=2, seq=sequence, ack=9, flags=part_flags, options=OPTIONS)
-        return OUTER[outer] / ipv4(0xFFFE + number, flags="DF", tos=2) / tcp / part
-
-    gso_type = VIRTIO_NET_HDR_GSO_TCPV4 | (VIRTIO_NET_HDR_GSO_ECN if "C" in flags else 0)
-    whole = build(0, payload, flags)
-    packet = superframe(whole, 6, payload, Offload(0, gso_type, 0, 1000, 0, 0), partial)
-    parts = split(payload, 1000)
-    first, middle, last = (
-        "".join(flag for flag in flags if flag not in dropped) for dropped in ("FP", "FPC", "C")
-    )
-    kept = [first, *[middle] * (len(parts) - 2), last]
-    check(packet, [build(n, part, kept[n]) for n, part in enumerate(parts)])
-
-
-@settings(max_examples=40)
-@given(st.integers(1, 5000), st.integers(8, 1500), st.booleans(), st.sampled_from(sorted(OUTER)))
-def test_tcp_over_ipv6(size: int, gso_size: int, partial: bool, outer: str) -> None:
-    payload = payload_of(size)
-    extensions = (IPv6ExtHdrHopByHop(), IPv6ExtHdrDestOpt())
-
-    def build(number: int, part: bytes) -> Any:
-        tcp = TCP(sport=1, dport=2, seq=number * gso_size, flags="A")
-        return OUTER[outer] / ipv6(*extensions) / tcp / part
-
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_TCPV6, 0, gso_size, 0, 0)
-    packet = superframe(build(0, payload), 6, payload, offload, partial)
-    check(packet, [build(n, part) for n, part in enumerate(split(payload, gso_size))])
-
-
-@settings(max_examples=40)
-@given(st.integers(1, 5000), st.integers(100, 1500), st.booleans(), st.sampled_from(sorted(OUTER)))
-def test_udp_segments(size: int, gso_size: int, is_ipv6: bool, outer: str) -> None:
-    payload = payload_of(size)
-
-    def build(number: int, part: bytes) -> Any:
-        ip = ipv6() if is_ipv6 else ipv4(100 + number)
-        return OUTER[outer] / ip / UDP(sport=4001, dport=4003) / part
-
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_UDP_L4, 0, gso_size, 0, 0)
-    packet = superframe(build(0, payload), 17, payload, offload, True)
-    check(packet, [build(n, part) for n, part in enumerate(split(payload, gso_size))])
-
-
-def test_udp_checksums_of_zero_are_ffff() -> None:
-    """Each segment's payload is made so that the sum is 0."""
-    empty: Any = UDP(bytes(ETHER / ipv4() / UDP(sport=4001, dport=4003) / bytes(8))[34:])
-    part = int(empty.chksum).to_bytes(2, "big") + bytes(6)
-    frame = ETHER / ipv4() / UDP(sport=4001, dport=4003) / (part * 2)
-    packet = superframe(
-        frame, 17, part * 2, Offload(0, VIRTIO_NET_HDR_GSO_UDP_L4, 0, 8, 0, 0), True
-    )
-    for piece in segments(packet):
-        assert piece.frame[40:42] == b"\xff\xff"
-
-
-@pytest.mark.parametrize("partial", [True, False])
-@pytest.mark.parametrize("outer", ["ethernet", "vlan", "mpls"])
-def test_udp_over_ipv4_in_fragments(outer: str, partial: bool) -> None:
-    payload = payload_of(3000)
-    udp = UDP(sport=4001, dport=4003)
-    whole: Any = OUTER[outer] / ipv4(55) / udp / payload
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_UDP, 0, 1480, 0, 0)
-    packet = superframe(whole, 17, payload, offload, partial)
-    datagram = bytes(Ether(bytes(whole))[UDP])
-    parts = split(datagram, 1480)
-    pieces = check(
-        packet,
-        [
-            OUTER[outer]
-            / ipv4(55, proto=17, frag=185 * n, flags="MF" if n < len(parts) - 1 else 0)
-            / part
-            for n, part in enumerate(parts)
-        ],
-    )
-    if outer != "mpls":
-        assert [IP_FRAG.get(piece.key) for piece in pieces] == [1, 2, 2]
-
-
-EXTENSIONS: dict[str, tuple[list[Any], list[Any]]] = {
-    "none": ([], []),
-    "hop by hop": ([IPv6ExtHdrHopByHop()], []),
-    "routing": (
-        [IPv6ExtHdrDestOpt(), IPv6ExtHdrRouting(addresses=["2001:db8::2"], segleft=0)],
-        [IPv6ExtHdrDestOpt()],
-    ),
-}
-"""Extension headers that every fragment has, and those that only the first one has."""
-
-
-@pytest.mark.parametrize("extensions", EXTENSIONS)
-def test_udp_over_ipv6_in_fragments(extensions: str) -> None:
-    every, first = EXTENSIONS[extensions]
-    payload = payload_of(3000)
-    whole: Any = ETHER / ipv6(*every, *first) / UDP(sport=4001, dport=4003) / payload
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_UDP, 0, 1448, 0, 0)
-    packet = superframe(whole, 17, payload, offload, True)
-    pieces = segments(packet)
-    dissected: list[Any] = [Ether(piece.frame) for piece in pieces]
-    identification = dissected[0][IPv6ExtHdrFragment].id
-    assert identification
-    follows = 60 if first else 17
-    content = bytes(whole)[14 + len(bytes(ipv6(*every))) :]
-    parts = split(content, 1448)
-    for number, (piece, part) in enumerate(zip(pieces, parts, strict=True)):
-        header = IPv6ExtHdrFragment(
-            id=identification, nh=follows, offset=181 * number, m=int(number < len(parts) - 1)
-        )
-        assert piece.frame.hex() == bytes(ETHER / ipv6(*every) / header / part).hex()
-
-
-@pytest.mark.parametrize("network", ["ipv4", "ipv6"])
-def test_without_ethernet(network: str) -> None:
-    payload = payload_of(2500)
-    ip = ipv4() if network == "ipv4" else ipv6()
-    gso_type = VIRTIO_NET_HDR_GSO_TCPV4 if network == "ipv4" else VIRTIO_NET_HDR_GSO_TCPV6
-    whole = ETHER / ip / TCP(sport=1, dport=2, flags="A") / payload
-    packet = superframe(whole, 6, payload, Offload(0, gso_type, 0, 1000, 0, 0), True)
-    expected = [piece.frame[14:] for piece in segments(packet)]
-    eth_type = int.from_bytes(packet.frame[12:14], "big")
-    packet.pull(0, 14)
-    assert extract(packet, ETH_TYPE.place(eth_type))
-    assert [piece.frame for piece in segments(packet)] == expected
-    packet.key, packet.link = 0, (eth_type, False)
-    assert [piece.frame for piece in segments(packet)] == expected
-
-
-@pytest.mark.parametrize("size", [1, 999, 1000])
-def test_what_fits_one_segment_gets_its_checksum(size: int) -> None:
-    payload = payload_of(size)
-    whole = ETHER / ipv4() / TCP(sport=1, dport=2) / payload
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_TCPV4, 54, 1000, 0, 0)
-    packet = superframe(whole, 6, payload, offload, True)
-    check(packet, [whole])
-
-
-def test_what_lacks_nothing_is_copied() -> None:
-    packet = Packet.of(bytes(60), Offload(VIRTIO_NET_HDR_F_DATA_VALID, 0, 1, 2, 3, 4))
-    (piece,) = segments(packet)
-    assert piece.frame == bytes(60)
-    assert not any(piece.offload)
-    assert not is_gso(packet)
-
-
-def test_segments_can_be_changed_one_by_one() -> None:
-    payload = payload_of(3000)
-    whole = ETHER / ipv4() / TCP(sport=1, dport=2, flags="A") / payload
-    offload = Offload(0, VIRTIO_NET_HDR_GSO_TCPV4, 0, 1000, 0, 0)
-    packet = superframe(whole, 6, payload, offload, True)
-    assert is_gso(packet)
-    pieces = segments(packet)
-    frames = [piece.frame for piece in pieces]
-    for number, piece in enumerate(pieces):
-        piece.push(12, TAG_BYTES)
-        frames[number] = frames[number][:12] + TAG_BYTES + frames[number][12:]
-        assert [other.frame for other in pieces] == frames
-
-
-TAG_BYTES = b"\x81\x00\x00\x07"
+from tests.switch.superframes import (
+    CHECKSUMS,
+    ETHER,
+    ETHERNET,
+    TAG,
+    fold,
+    ipv4,
+    ipv6,
+)
 
 PARTIAL: dict[str, Any] = {
     "tcp": ETHER / ipv4() / TCP(sport=1, dport=2) / b"payload",

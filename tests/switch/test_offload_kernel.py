@@ -33,7 +33,7 @@ from ovsdp_cuse.switch.packet import (
     Packet,
 )
 from tests.namespaces import fresh_namespaces
-from tests.switch.test_offload import OPTIONS, OUTER, ipv4, ipv6, superframe
+from tests.switch.superframes import OPTIONS, OUTER, ipv4, ipv6, superframe
 
 ETH_P_ALL = 3
 SOL_PACKET = 263

@@ -11,6 +11,7 @@ from tests.oracle.scenarios import (
     meter,
     nlctrl,
     packet,
+    set_actions,
     vport,
 )
 from tests.oracle.steps import Scenario
@@ -22,6 +23,7 @@ ALL: tuple[Scenario, ...] = (
     *flow.SCENARIOS,
     *keys.SCENARIOS,
     *actions.SCENARIOS,
+    *set_actions.SCENARIOS,
     *packet.SCENARIOS,
     *meter.SCENARIOS,
     *ct_limit.SCENARIOS,
