@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tests.nodes.daemon import DaemonError
+from ovsdp_cuse.testing.process import DaemonError
 from tests.openvswitch.programs import ProgramError
 from tools import demo_openvswitch
 

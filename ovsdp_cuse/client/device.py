@@ -15,12 +15,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from errno import EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOENT
+from errno import EIO, EMSGSIZE, ENOBUFS
 from types import TracebackType
 from typing import Any, Self
 
 from ovsdp_cuse.client.conversation import Conversation, Exchange, is_dump
 from ovsdp_cuse.client.families import FamilyInfo
+from ovsdp_cuse.client.groups import asking_for, has_names, numbers_of
 from ovsdp_cuse.client.handle import EventsLost, Handle, RawHandle
 from ovsdp_cuse.client.inbox import Event, Inbox
 from ovsdp_cuse.errors import DatapathError
@@ -271,22 +272,11 @@ class Device:
             raise EventsLost
 
     def _set_membership(self, groups: tuple[int | str, ...], join: bool) -> None:
-        by_name: dict[int | str, int] = {}
-        if any(isinstance(group, str) for group in groups):
-            for family in self.families():
-                by_name.update(family.groups)
-        for group in groups:
-            number = by_name.get(group, group)
-            if isinstance(number, str):
-                raise DatapathError(ENOENT, f"no multicast group is named {number!r}")
+        for number in numbers_of(groups, self.families() if has_names(groups) else ()):
             attributes = {McastAttr.MCAST_GRP: number, McastAttr.MCAST_JOIN: int(join)}
             exchange = self._conversation.begin(CONTROL, ControlCmd.MC_SUBSCRIBE_REQ, attributes)
-            try:
+            with asking_for(number):
                 self._handle.ioctl_write(exchange.request)
-            except DatapathError as error:
-                if error.errno != EINVAL:
-                    raise
-                raise DatapathError(ENOENT, f"no multicast group has the number {number}") from None
 
 
 class Events:

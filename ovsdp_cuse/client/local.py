@@ -12,12 +12,13 @@ have their turn before the next, so a long one neither stops the daemon nor fill
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from errno import EBADF, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOENT
+from errno import EBADF, EIO, EMSGSIZE, ENOBUFS
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ovsdp_cuse.client.conversation import Conversation, Exchange, is_dump
 from ovsdp_cuse.client.families import FamilyInfo
+from ovsdp_cuse.client.groups import asking_for, has_names, numbers_of
 from ovsdp_cuse.client.handle import READ_LENGTH, EventsLost
 from ovsdp_cuse.client.inbox import Event, Inbox
 from ovsdp_cuse.errors import DatapathError
@@ -138,22 +139,12 @@ class LocalDevice:
 
     async def subscribe(self, *groups: int | str) -> None:
         """Join multicast groups, by number or by name; ENOENT where there is no such group."""
-        by_name: dict[int | str, int] = {}
-        if any(isinstance(group, str) for group in groups):
-            for family in await self.families():
-                by_name.update(family.groups)
-        for group in groups:
-            number = by_name.get(group, group)
-            if isinstance(number, str):
-                raise DatapathError(ENOENT, f"no multicast group is named {number!r}")
+        families = await self.families() if has_names(groups) else ()
+        for number in numbers_of(groups, families):
             attributes = {McastAttr.MCAST_GRP: number, McastAttr.MCAST_JOIN: 1}
             exchange = self._conversation.begin(CONTROL, ControlCmd.MC_SUBSCRIBE_REQ, attributes)
-            try:
+            with asking_for(number):
                 await self._handle.ioctl_write(exchange.request)
-            except DatapathError as error:
-                if error.errno != EINVAL:
-                    raise
-                raise DatapathError(ENOENT, f"no multicast group has the number {number}") from None
 
     async def next_event(self) -> Event:
         """The next event, as (family, message); waits for one.

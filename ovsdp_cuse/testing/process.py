@@ -49,9 +49,9 @@ class DaemonProcess:
 
     kind: fuse or cuse. path: the FUSE file, or /dev/NAME. options: further ones of `serve`.
     credentials: options of setpriv(1) that say as whom it runs. interfaces: what its ports are;
-    with "host" they are interfaces of the namespace that it is started in. There is no
-    file system of live state, whose usual place is one for the whole machine, unless the options
-    have `--state`.
+    with "host" they are interfaces of the namespace that it is started in. module: the program, for
+    one that is `ovsdp-cuse` with something of its own. There is no file system of live state, whose
+    usual place is one for the whole machine, unless the options have `--state`.
 
     Raises DaemonError, when it is entered, where the daemon cannot start.
     """
@@ -63,18 +63,20 @@ class DaemonProcess:
         *options: str,
         credentials: Sequence[str] = (),
         interfaces: str = "memory",
+        module: str = "ovsdp_cuse",
     ) -> None:
         self.kind = kind
         self.path = path
         place = ("--path", str(path)) if kind == "fuse" else ("--name", path.name)
-        self._command = (
+        self._command: tuple[str, ...] = (
             # Who has started it may be killed: nothing of it stays then.
             *("setpriv", "--pdeathsig", "KILL", *credentials),
-            *(sys.executable, "-m", "ovsdp_cuse", "serve", "--node", kind),
+            *(sys.executable, "-m", module, "serve", "--node", kind),
             *("--interfaces", interfaces, "--state", "off"),
             *place,
             *options,
         )
+        self._passed: tuple[int, ...] = ()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - `__exit__` closes it
         self._printed = ""
         self._served = False
@@ -91,6 +93,7 @@ class DaemonProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
+                pass_fds=self._passed,
                 env={**os.environ, "NOTIFY_SOCKET": f"@{address}"},
             )
             try:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ovsdp_cuse.testing.process import mounted
 from tests.nodes.calls import wait_until
-from tests.nodes.daemon import Daemon, mounted
+from tests.nodes.daemon import Daemon
 from tests.nodes.real import RealNode, waits
 from tests.nodes.served import VARIABLE, new_path, wanted_kind
 
@@ -46,6 +47,14 @@ def directory() -> Iterator[Path]:
 def path(kind: str, directory: Path) -> Path:
     """Where a node can be made."""
     return new_path(kind, directory)
+
+
+@pytest.fixture
+def state(directory: Path) -> Iterator[Path]:
+    """Where a file system of live state can be; at the end there must be none."""
+    state = directory / "state"
+    yield state
+    assert not mounted(state) and not state.exists()
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from select import POLLERR
 
 import pytest
 
+from ovsdp_cuse.testing.process import DaemonError, mounted
 from tests.contract import control, datapaths
 from tests.contract.doors import ask, failure, get_pid, put
 from tests.contract.messages import DATAPATH
 from tests.live.conftest import Serve, Spawn, client, wait_blocked
 from tests.nodes.calls import wait_until
-from tests.nodes.daemon import Daemon, DaemonError, mounted
+from tests.nodes.daemon import Daemon
 from tests.nodes.interface import DEADLINE_S, Call
 from tests.nodes.real import RealHandle, RealNode
 

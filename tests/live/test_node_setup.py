@@ -21,7 +21,8 @@ from ovsdp_cuse.device.channel import Channel
 from ovsdp_cuse.device.cuse import CuseNode
 from ovsdp_cuse.device.mounts import mount_at, unmount
 from ovsdp_cuse.device.node import Node, NodeError, Permissions
-from tests.nodes.daemon import Daemon, DaemonError
+from ovsdp_cuse.testing.process import DaemonError
+from tests.nodes.daemon import Daemon
 from tests.nodes.interface import DEADLINE_S
 from tests.nodes.served import new_path
 

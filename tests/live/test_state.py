@@ -8,19 +8,19 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ovsdp_cuse.client import Device
+from ovsdp_cuse.testing.process import DaemonError, mounted
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd
 from tests.families.test_flow import key, output
 from tests.live.conftest import Serve
 from tests.nodes.calls import wait_until
-from tests.nodes.daemon import Daemon, DaemonError, mounted
+from tests.nodes.daemon import Daemon
 
 FLOWS = 200
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -30,13 +30,6 @@ def run(*command: str | Path, status: int = 0) -> str:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
     assert done.returncode == status, (command, done.stdout, done.stderr)
     return done.stdout
-
-
-@pytest.fixture
-def state(directory: Path) -> Iterator[Path]:
-    state = directory / "state"
-    yield state
-    assert not mounted(state) and not state.exists()
 
 
 @pytest.fixture

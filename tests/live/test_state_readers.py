@@ -16,19 +16,12 @@ from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.flow import FLOW, FlowAttr, FlowCmd
 from tests.families.test_flow import key, output
 from tests.live.conftest import Serve
-from tests.nodes.daemon import Daemon, mounted
+from tests.nodes.daemon import Daemon
 
 FLOWS = 1000 if os.environ.get("OVSDP_TEST_NODE") == "cuse" else 5000
 """Fewer in the virtual machine, which is emulated and takes minutes for so many."""
 READINGS = 5
 READERS = 30
-
-
-@pytest.fixture
-def state(directory: Path) -> Iterator[Path]:
-    state = directory / "state"
-    yield state
-    assert not mounted(state) and not state.exists()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.nodes.daemon import Daemon, unique_name
+from ovsdp_cuse.testing.process import unique_name
+from tests.nodes.daemon import Daemon
 from tests.nodes.fake import FakeNode
 from tests.nodes.interface import Node
 

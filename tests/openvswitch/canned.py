@@ -22,11 +22,12 @@ from ovsdp_cuse.families.builtin import BUILT_IN
 from ovsdp_cuse.families.registry import Family, Registry
 from ovsdp_cuse.families.request import Body, Request
 from ovsdp_cuse.shim import VARIABLE, library
+from ovsdp_cuse.testing.process import unique_name
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.family import Message
 from ovsdp_cuse.wire.flow import FLOW, FlowCmd
 from ovsdp_cuse.wire.netlink import NETLINK_HEADER
-from tests.nodes.daemon import Daemon, unique_name
+from tests.nodes.daemon import Daemon
 
 DATAPATH_NAME = "dp0"
 PORT_NAMES = {0: DATAPATH_NAME}

@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ovsdp_cuse.shim import VARIABLE, library
+from ovsdp_cuse.testing.process import mounted
 from tests.namespaces import Namespace
-from tests.nodes.daemon import Daemon, mounted
+from tests.nodes.daemon import Daemon
 from tests.nodes.served import new_path
 from tests.openvswitch.daemons import OpenVSwitch
 from tests.openvswitch.programs import Programs
