@@ -46,6 +46,9 @@ EFFECT_OPTIONS = {
     FaultEffect.STALL: "stall",
 }
 
+UNITS = {"cut-dump": "objects={}", "truncate": "bytes={}"}
+"""What the size of an effect counts."""
+
 JSON_SHAPE = """
 
 \b
@@ -165,8 +168,10 @@ def document(fault: FaultInfo) -> dict[str, Any]:
 def _words(shown: dict[str, Any]) -> tuple[str, str]:
     """What a fault matches and does, each on one line."""
     match = " ".join(f"{name}={value}" for name, value in shown["match"].items())
-    effect = " ".join(str(value) for value in shown["effect"].values())
-    return match or "everything", effect
+    effect = shown["effect"]
+    units = {"delay_ms": "{} ms", "size": UNITS.get(effect["name"], "{}")}
+    words = " ".join(units.get(name, "{}").format(value) for name, value in effect.items())
+    return match or "everything", words
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -102,8 +102,9 @@ class CuseNode:
         The kernel either registers it or ends our channel (fs/fuse/cuse.c): then an entry of this
         name is another daemon's, and who serves the channel tells that it has ended.
         """
+        entry = self._class_entry / "dev"
         # sysfs tells nobody when an entry appears; it takes a few milliseconds.
-        while not (self._is_alive() and (self._class_entry / "dev").exists()):  # noqa: ASYNC110
+        while not (self._is_alive() and entry.exists()):  # noqa: ASYNC110 - see above
             await trio.sleep(0.005)
 
     def _is_alive(self) -> bool:

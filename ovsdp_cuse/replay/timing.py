@@ -17,5 +17,5 @@ def in_time(events: Sequence[Event]) -> Iterator[Event]:
     for event in events:
         wait_ns = (event.time_ns - events[0].time_ns) - (time.monotonic_ns() - began)
         if wait_ns > 0:
-            time.sleep(wait_ns / 1e9)
+            time.sleep(wait_ns / 1e9)  # the capture's own time, which nothing else tells
         yield event

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -264,7 +263,6 @@ def test_replay_to_nobody(
     assert "there is no /nowhere: start the daemon" in result.stderr
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="Debian's tshark is not installed")
 def test_tshark_opens_a_recording(recording: Path) -> None:
     def tshark(*options: str) -> list[str]:
         command = ("tshark", "-r", str(recording), *options)

@@ -77,6 +77,19 @@ def test_effects(
     assert effect.name.lower().replace("_", "-") in run("fault", "list").stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--delay 5", "delay 5 ms"),
+        ("--stall 9", "stall 9 ms"),
+        ("--truncate 7", "truncate bytes=7"),
+        ("--cut-dump 2 --errno EIO --text x", "cut-dump EIO x objects=2"),
+    ],
+)
+def test_numbers_have_units(daemon: Daemon, run: Run, options: str, words: str) -> None:
+    assert run("fault", "add", *options.split()).stdout == f"fault 1: everything: {words}\n"
+
+
 def test_matches(daemon: Daemon, run: Run) -> None:
     run("dp-add", "dp0")
     datapath = daemon.context.switch.lookup_name("dp0")

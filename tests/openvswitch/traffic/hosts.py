@@ -77,9 +77,9 @@ class Host:
         """Ping another host, all answered; see `ping.ping`."""
         ping(self.namespace, _address(other), *sizes, count=count)
 
-    def ping_until(self, other: Host | str) -> None:
-        """Ping until there is an answer."""
-        ping_until(self.namespace, _address(other))
+    def ping_until(self, other: Host | str, *sizes: int) -> None:
+        """Ping until there is an answer to each size; see `ping.ping_until`."""
+        ping_until(self.namespace, _address(other), *sizes)
 
     def capture(self) -> Capture:
         """The frames that it receives from now on."""

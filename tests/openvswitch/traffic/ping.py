@@ -102,11 +102,10 @@ def ping(namespace: Namespace, address: str, *sizes: int, count: int = 1) -> Non
                 )
 
 
-def ping_until(namespace: Namespace, address: str) -> None:
-    """Ping until there is an answer, for paths that take a moment to be there."""
-    end = time.monotonic() + DEADLINE_S
+def ping_until(namespace: Namespace, address: str, *sizes: int) -> None:
+    """Ping until there is an answer to each size, for paths that take a moment to be there."""
     with Pinger(namespace, address) as pinger:
-        while time.monotonic() < end:
-            if pinger.replied(pinger.send(), 56, RESEND_S):
-                return
-    raise AssertionError(f"{address} does not answer")
+        for size in sizes or (56,):
+            end = time.monotonic() + DEADLINE_S
+            while not pinger.replied(pinger.send(size), size, RESEND_S):
+                assert time.monotonic() < end, f"{address} does not answer {size} bytes"
