@@ -98,12 +98,13 @@ async def run(
     configuration: Configuration,
     registry: Registry,
     tap: Watcher | None = None,
-    on_ready: Callable[[Node], None] = lambda node: None,
+    on_ready: Callable[[Node, str], None] = lambda node, state: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then withdraw the node and return.
 
-    on_ready is called once clients can open the node. Raises NodeError where there can be no
-    node, or where the kernel takes it away.
+    on_ready is called once clients can open the node, with it and the path where its state is shown
+    as files, "" for nowhere. Raises NodeError where there can be no node, or where the kernel takes
+    it away.
     """
     notifier = Notifier()
     mounted = take_descriptors().get(STORED_NAME)
@@ -134,7 +135,7 @@ async def run(
                 status = f"serving {printable(str(node.path))}"  # a path is bytes, and any but two
                 notifier.notify(READY=1, STATUS=status, MAINPID=os.getpid())
                 log.info("serving", node=node.kind, path=str(node.path))
-                on_ready(node)
+                on_ready(node, context.information.state)
         finally:
             notifier.notify(STOPPING=1)
             try:
@@ -191,7 +192,7 @@ def main(
     configuration: Configuration,
     registry: Registry,
     tap: Watcher | None,
-    on_ready: Callable[[Node], None],
+    on_ready: Callable[[Node, str], None],
 ) -> None:
     """Run the daemon in the foreground; NodeError as `run` raises it."""
     # A full collection looks at every flow, and stops the switch for 0.1 s where there are 200,000.

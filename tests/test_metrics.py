@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from errno import EIO, ENODEV
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,9 +210,9 @@ def take(ask: Callable[[Question], list[Message]]) -> tuple[list[Question], Snap
         try:
             messages = ask(question)
         except DatapathError as error:
-            step = lambda error=error: asking.throw(error)  # type: ignore[misc] # noqa: E731
+            step = partial(asking.throw, error)
         else:
-            step = lambda messages=messages: asking.send(messages)  # type: ignore[misc] # noqa: E731
+            step = partial(asking.send, messages)
 
 
 def test_what_is_asked() -> None:

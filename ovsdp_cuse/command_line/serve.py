@@ -104,15 +104,18 @@ def serve(file: Path | None, **settings: Any) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def _banner(configuration: Configuration, families: Iterable[Family]) -> Callable[[Node], None]:
+def _banner(
+    configuration: Configuration, families: Iterable[Family]
+) -> Callable[[Node, str], None]:
     """What says on standard output that clients can come: its first line begins with "serving"."""
 
-    def show(node: Node) -> None:
+    def show(node: Node, state: str) -> None:
         permissions = configuration.permissions()
         click.echo(
             f"serving {node.path} ({node.kind.upper()} node, mode {permissions.mode:04o}, "
             f"group {_group_name(permissions.gid)})\n"
             f"families: {', '.join(family.schema.name for family in families)}\n"
+            f"state: {state or 'not shown as files'}\n"
             "stop it with Ctrl-C, or SIGTERM"
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from errno import ENODEV
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +15,7 @@ from ovsdp_cuse.command_line.metrics import take
 from ovsdp_cuse.errors import DatapathError
 from ovsdp_cuse.metrics import METRICS
 from ovsdp_cuse.switch.drops import DropReason
+from ovsdp_cuse.wire.family import FamilySchema, Message
 from ovsdp_cuse.wire.vport import VPORT
 from tests.command_line.conftest import Run
 from tests.families.doors import Daemon
@@ -52,7 +55,7 @@ def test_a_datapath_that_goes_while_it_is_asked(
     with Device(read_only=True) as device:
         dump = device.dump
 
-        def gone(family, *arguments, **header):  # type: ignore[no-untyped-def]
+        def gone(family: FamilySchema, *arguments: Any, **header: Any) -> Iterator[Message]:
             if family is VPORT:
                 raise DatapathError(ENODEV, "gone")
             return dump(family, *arguments, **header)

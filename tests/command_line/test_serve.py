@@ -27,18 +27,19 @@ class Served:
         self.configuration = Configuration()
         self.tap: Watcher | None = None
         self.error: Exception | None = None
+        self.state = "/run/ovsdp"
 
     def main(
         self,
         settings: Configuration,
         registry: Registry,
         tap: Watcher | None,
-        on_ready: Callable[[Node], None],
+        on_ready: Callable[[Node, str], None],
     ) -> None:
         self.configuration, self.tap = settings, tap
         if self.error is not None:
             raise self.error
-        on_ready(FuseNode(Path("/run/x"), Permissions()))
+        on_ready(FuseNode(Path("/run/x"), Permissions()), self.state)
 
 
 @pytest.fixture
@@ -56,8 +57,11 @@ def test_the_banner_says_what_where_for_whom_and_how_to_stop(served: Served, run
     assert lines == [
         "serving /run/x (FUSE node, mode 0640, group root)",
         "families: " + ", ".join(family.schema.name for family in Registry(BUILT_IN)),
+        "state: /run/ovsdp",
         "stop it with Ctrl-C, or SIGTERM",
     ]
+    served.state = ""
+    assert "state: not shown as files" in run("serve").stdout
     assert "group 4000000" in run("serve", "--group", "4000000").stdout
 
 

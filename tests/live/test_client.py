@@ -88,7 +88,7 @@ async def test_the_daemon_may_be_in_the_same_trio_loop(node_kind: str, tmp_path:
                 settings,
                 ovsdp_daemon.load_registry(),
                 None,
-                lambda node: ready.set(),
+                lambda _node, _state: ready.set(),
             )
             await ready.wait()
             async with (

@@ -266,7 +266,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 async def serve(
-    node: CuseNode, on_ready: Callable[[Node], None], monkeypatch: pytest.MonkeyPatch
+    node: CuseNode, on_ready: Callable[[Node, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Serve in this process a node that differs a little from what the settings give."""
     monkeypatch.setattr(ovsdp_daemon, "choose_node", lambda _settings: (node, None))
@@ -279,7 +279,7 @@ async def test_a_node_that_nobody_else_makes_is_made_and_only_that_one_is_remove
 ) -> None:
     node = CuseNode(device.name, Permissions(0o640), tmp_path)  # no devtmpfs, as in a container
 
-    def act(_node: Node) -> None:
+    def act(_node: Node, _state: str) -> None:
         made, registered = node.path.stat(), device.stat()
         assert (made.st_mode, made.st_rdev) == (stat.S_IFCHR | 0o640, registered.st_rdev)
         if replaced:
@@ -318,13 +318,13 @@ async def test_a_daemon_whose_device_the_kernel_refuses_leaves_the_others_node_a
 
         async def overtake() -> None:
             ready = trio.Event()
-            nursery.start_soon(serve, first, lambda _node: ready.set(), monkeypatch)
+            nursery.start_soon(serve, first, lambda _node, _state: ready.set(), monkeypatch)
             await ready.wait()
             found.append(identity(device))
 
         late.overtake = overtake
         with trio.fail_after(DEADLINE_S), pytest.raises(ExceptionGroup) as refusal:
-            await serve(late, said_ready.append, monkeypatch)
+            await serve(late, lambda node, _state: said_ready.append(node), monkeypatch)
         found.append(identity(device))
         nursery.cancel_scope.cancel()
     assert refusal.group_contains(NodeError, match="its name is taken")

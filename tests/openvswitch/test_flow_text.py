@@ -124,7 +124,9 @@ def test_what_a_daemon_has_taken(stack: Stack) -> None:
 
 def _index(device: Device) -> int:
     named = {DpAttr.NAME: "dp0"}
-    return device.transact(DATAPATH, DpCmd.GET, named).dp_ifindex  # type: ignore[union-attr]
+    found = device.transact(DATAPATH, DpCmd.GET, named)
+    assert found is not None
+    return found.dp_ifindex
 
 
 def _put(device: Device, index: int, number: int) -> bool:

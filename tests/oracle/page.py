@@ -20,7 +20,8 @@ comparison allows, `tests/oracle/differences.py`; an entry that is met no more f
 
 By nature these are not the same, and only their sense is compared: the numbers of families and
 multicast groups, interface indexes that nobody has chosen, the values of packet hashes, times, and
-the order in which flows are dumped. The texts of errors are our own.
+the order in which flows are dumped. The texts of errors are our own, and more of them name the
+attribute (NLMSGERR_ATTR_OFFS) that is wrong or missing.
 """
 
 

@@ -28,6 +28,7 @@ from ovsdp_cuse.switch.actions import (
     Userspace,
 )
 from ovsdp_cuse.switch.actions import Meter as MeterAction
+from ovsdp_cuse.switch.datapath import Pid
 from ovsdp_cuse.switch.drops import DropReason
 from ovsdp_cuse.switch.explain import MASKS_MAXIMUM, explain
 from ovsdp_cuse.switch.key import (
@@ -229,7 +230,7 @@ def test_upcalls_go_where_they_go() -> None:
     (*_, last) = check(traffic, UDP_FRAME)
     assert last.text == "no PID is set for it"
     traffic.datapath.settings.user_features |= DISPATCH_UPCALL_PER_CPU
-    traffic.datapath.settings.per_cpu_pids = (41, 42)  # type: ignore[assignment]
+    traffic.datapath.settings.per_cpu_pids = (Pid(41), Pid(42))
     for frame in frames(9):
         check(traffic, frame)
     assert {one.pid for one in traffic.told} >= {41, 42}
