@@ -42,6 +42,8 @@ def frames_of(text: str, number: int | None) -> list[bytes]:
 
     number: the only one that is wanted of a file, counted from 1. Raises click.ClickException.
     """
+    if not text.strip():
+        raise click.UsageError("PACKET is empty: it is a frame in hexadecimal, or a capture file")
     if _HEXADECIMAL.fullmatch(text.strip()):
         if number is not None:
             raise click.UsageError("--frame is for capture files")

@@ -63,16 +63,12 @@ def describe(switch: Switch, datapath: Datapath, command: int) -> Body:
 
 def find(request: Request) -> Datapath:
     """The datapath that a request means, by name or else by index; ENODEV where there is none."""
-    switch = request.context.switch
     name = request.attributes.get(_NAME)
-    if name is not None:
-        datapath = switch.lookup_name(name)
-        if datapath is None:
-            raise DatapathError(ENODEV, f"no datapath is named {name!r}", (_NAME,))
-    else:
-        datapath = switch.lookup(request.dp_ifindex)
-        if datapath is None:
-            raise DatapathError(ENODEV, f"no datapath has the index {request.dp_ifindex}")
+    if name is None:
+        return request.datapath()
+    datapath = request.context.switch.lookup_name(name)
+    if datapath is None:
+        raise DatapathError(ENODEV, f"no datapath is named {name!r}", (_NAME,))
     return datapath
 
 

@@ -157,6 +157,7 @@ def test_files_that_will_not_do(switched: Daemon, run: Run, tmp_path: Path) -> N
     assert "neither pcapng nor pcap" in run(*command, str(text), status=1).output
     missing = run(*command, str(tmp_path / "none"), status=2).output
     assert "neither a frame in hexadecimal nor a file" in missing
+    assert "PACKET is empty" in run(*command, "", status=2).output
     netlink = pcap(tmp_path / "netlink", FRAME, linktype=253)
     assert "packet 1 has link type 253" in run(*command, netlink, status=1).output
     cut = pcap(tmp_path / "cut", FRAME, length=1500)
