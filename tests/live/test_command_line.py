@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 from click.testing import CliRunner
 
 from ovsdp_cuse.command_line.group import program
 from ovsdp_cuse.ports.memory import FIRST_IFINDEX
+from tests.live.programs import next_line, started
 from tests.nodes.daemon import Daemon
 from tests.nodes.interface import DEADLINE_S
 
@@ -33,32 +30,11 @@ def run(path: Path, *arguments: str, status: int = 0) -> str:
     return result.output
 
 
-def next_line(stream: IO[str]) -> str:
-    """The next line of a pipe, or queue.Empty where none is printed in time.
-
-    select(2) knows nothing of a line that was read with the one before it, hence the thread.
-    """
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=lambda: lines.put(stream.readline()), daemon=True).start()
-    return lines.get(timeout=DEADLINE_S)
-
-
 @pytest.fixture
 def monitor(device_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A monitor that follows datapaths."""
-    command = [sys.executable, "-m", "ovsdp_cuse", "monitor", "ovs_datapath"]
-    with subprocess.Popen(
-        [*command, "--device", str(device_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            assert next_line(process.stderr).startswith("following ovs_datapath")
-            yield process
-        finally:
-            process.kill()
+    with started(device_path, "following ovs_datapath", "monitor", "ovs_datapath") as process:
+        yield process
 
 
 def test_a_datapath_comes_and_goes(device_path: Path, node_kind: str) -> None:

@@ -15,7 +15,8 @@ from ovsdp_cuse.captures.netlink import Frame, frames
 from ovsdp_cuse.client import Device
 from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.trace import TraceAttr, TraceKind
-from tests.live.test_command_line import next_line, run
+from tests.live.programs import started
+from tests.live.test_command_line import run
 from tests.nodes.calls import wait_until
 from tests.nodes.interface import DEADLINE_S
 
@@ -73,17 +74,8 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def recorder(device_path: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
     """A recorder that records."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ovsdp_cuse", "record", str(file), "--device", str(device_path)],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            assert next_line(process.stderr).startswith(f"recording {device_path}")
-            yield process
-        finally:
-            process.kill()
+    with started(device_path, f"recording {device_path}", "record", str(file)) as process:
+        yield process
 
 
 def end(recorder: subprocess.Popen[str], number: signal.Signals) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from errno import EEXIST, ENODEV, EPERM
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ from ovsdp_cuse.wire.ovsdp_control import OVSDP_CONTROL, OvsdpCmd
 from ovsdp_cuse.wire.packet import PACKET, PacketAttr, PacketCmd
 from ovsdp_cuse.wire.state import HandleAttr
 from ovsdp_cuse.wire.trace import TRACE_GROUP, TraceKind, TraceRecord
-from tests.live.test_command_line import next_line
+from tests.live.programs import next_line, started
 from tests.nodes.calls import wait_until
 from tests.nodes.daemon import Daemon
 from tests.nodes.interface import DEADLINE_S
@@ -192,22 +192,9 @@ def test_a_slow_tracer_loses_traces_and_holds_up_nobody(
         assert [record.kind for record in told] == ASKED
 
 
-@contextmanager
-def tracing(device_path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def tracing(device_path: Path, *options: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """The program that traces, once it does."""
-    command = [sys.executable, "-m", "ovsdp_cuse", "trace", "--device", str(device_path)]
-    with subprocess.Popen(
-        [*command, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stderr is not None
-            assert next_line(process.stderr).startswith("tracing; this is the handle ")
-            yield process
-        finally:
-            process.kill()
+    return started(device_path, "tracing; this is the handle ", "trace", *options)
 
 
 def members(device_path: Path) -> list[int]:
