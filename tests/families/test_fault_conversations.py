@@ -12,14 +12,7 @@ from ovsdp_cuse.wire.datapath import DATAPATH, DpAttr, DpCmd
 from ovsdp_cuse.wire.fault import FaultEffect
 from ovsdp_cuse.wire.genetlink import NLCTRL, CtrlAttr, CtrlCmd
 from ovsdp_cuse.wire.netlink import NetlinkError
-from tests.families.doors import (
-    ACK,
-    DUMP,
-    Daemon,
-    Reply,
-    build,
-    make,
-)
+from tests.families.doors import ACK, DUMP, Daemon, Reply, build, make
 from tests.families.fault_rig import Rig, running, settle
 from tests.families.test_fault_effects import listen
 

@@ -8,26 +8,13 @@ from typing import Any
 from scapy.contrib.mpls import MPLS
 from scapy.contrib.nsh import NSH
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.layers.inet6 import (
-    IPv6,
-)
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 
 from ovsdp_cuse.switch.extract import extract
-from ovsdp_cuse.switch.key import (
-    IN_PORT,
-    MAC_PROTO,
-    MAC_PROTO_ETHERNET,
-)
-from ovsdp_cuse.switch.offload import (
-    segments,
-    validate,
-)
-from ovsdp_cuse.switch.packet import (
-    VIRTIO_NET_HDR_F_NEEDS_CSUM,
-    Offload,
-    Packet,
-)
+from ovsdp_cuse.switch.key import IN_PORT, MAC_PROTO, MAC_PROTO_ETHERNET
+from ovsdp_cuse.switch.offload import segments, validate
+from ovsdp_cuse.switch.packet import VIRTIO_NET_HDR_F_NEEDS_CSUM, Offload, Packet
 
 ETHERNET = MAC_PROTO.place(MAC_PROTO_ETHERNET)
 A, B = "02:00:00:00:00:0a", "02:00:00:00:00:0b"

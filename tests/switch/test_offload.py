@@ -9,22 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, TCP, UDP
-from scapy.layers.inet6 import (
-    ICMPv6EchoRequest,
-)
+from scapy.layers.inet6 import ICMPv6EchoRequest
 from scapy.layers.sctp import SCTP, SCTPChunkData
 
 from ovsdp_cuse.switch.extract import extract
-from ovsdp_cuse.switch.key import (
-    ETH_TYPE,
-)
-from ovsdp_cuse.switch.offload import (
-    OffloadError,
-    complete_checksum,
-    is_gso,
-    segments,
-    validate,
-)
+from ovsdp_cuse.switch.key import ETH_TYPE
+from ovsdp_cuse.switch.offload import OffloadError, complete_checksum, is_gso, segments, validate
 from ovsdp_cuse.switch.packet import (
     VIRTIO_NET_HDR_F_NEEDS_CSUM,
     VIRTIO_NET_HDR_GSO_NONE,
@@ -36,15 +26,7 @@ from ovsdp_cuse.switch.packet import (
     Packet,
 )
 from tests.frames import load
-from tests.switch.superframes import (
-    CHECKSUMS,
-    ETHER,
-    ETHERNET,
-    TAG,
-    fold,
-    ipv4,
-    ipv6,
-)
+from tests.switch.superframes import CHECKSUMS, ETHER, ETHERNET, TAG, fold, ipv4, ipv6
 
 PARTIAL: dict[str, Any] = {
     "tcp": ETHER / ipv4() / TCP(sport=1, dport=2) / b"payload",

@@ -17,14 +17,8 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import Ether
 
 from ovsdp_cuse.switch.extract import extract
-from ovsdp_cuse.switch.key import (
-    ETH_TYPE,
-    IP_FRAG,
-)
-from ovsdp_cuse.switch.offload import (
-    is_gso,
-    segments,
-)
+from ovsdp_cuse.switch.key import ETH_TYPE, IP_FRAG
+from ovsdp_cuse.switch.offload import is_gso, segments
 from ovsdp_cuse.switch.packet import (
     VIRTIO_NET_HDR_F_DATA_VALID,
     VIRTIO_NET_HDR_GSO_ECN,
